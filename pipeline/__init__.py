@@ -1,0 +1,1 @@
+"""The Faust application: agents over pure stages, and the runtime that makes them exactly-once."""

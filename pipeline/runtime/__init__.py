@@ -1,0 +1,1 @@
+"""Partition batches as transactions, tables and their changelogs. Knows nothing of jobs."""

@@ -1,0 +1,174 @@
+"""What comes out of a stage: the draft of one transaction.
+
+A stage is one synchronous function `(records, draft) -> iterator`. It sends records, changes
+tables and says which input records it is through with, all on the draft; each `yield` is a
+place where the runtime may commit what the draft holds so far and empty it. Nothing here knows
+Kafka: a draft over a dictionary is all that a test of a stage needs.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from typing import NamedTuple, Protocol
+
+from aiokafka.partitioner import murmur2
+
+from pipeline.runtime.records import Record
+from pulseload.headers import Header
+
+MAX_RECORDS = 4_000
+MAX_BYTES = 8 * 1_048_576
+
+
+class Output(NamedTuple):
+    """One record to be sent."""
+
+    topic: str
+    partition: int
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[Header]
+
+
+class Rows(Protocol):
+    """The committed rows of one table and partition."""
+
+    def get(self, key: bytes) -> bytes | None:
+        """Return the row's value, or None where there is none."""
+
+    def scan(self, prefix: bytes, after: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        """Yield (key, value) of the rows whose key starts with `prefix`, in order of their keys.
+
+        Only keys greater than `after` come. Rows may be written while this runs: what was there
+        when it began is what comes.
+        """
+
+
+@lru_cache(maxsize=65_536)
+def partition_of(key: bytes, partitions: int) -> int:
+    """Return the partition Kafka's own default partitioner gives a key."""
+    return (murmur2(key) & 0x7FFFFFFF) % partitions
+
+
+class Table:
+    """A table as a stage sees it: the committed rows under the draft's own changes.
+
+    A key's *group* is what stands before its first NUL byte; `scan` walks one group.
+    """
+
+    def __init__(self, rows: Rows) -> None:
+        self._rows = rows
+        self.changes: dict[bytes, bytes | None] = {}
+        self._groups: dict[bytes, set[bytes]] = {}
+
+    def get(self, key: bytes) -> bytes | None:
+        """Return the row's value, or None where there is none."""
+        if key in self.changes:
+            return self.changes[key]
+        return self._rows.get(key)
+
+    def put(self, key: bytes, value: bytes | None) -> None:
+        """Write a row; a value of None deletes it."""
+        self.changes[key] = value
+        group, nul, _ = key.partition(b"\0")
+        if nul:
+            self._groups.setdefault(group, set()).add(key)
+
+    def scan(self, group: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Yield (key, value) of a group's rows in order of their keys.
+
+        Rows may be put and deleted, and the draft committed, while this runs: what was there
+        when it began is what comes.
+        """
+        prefix = group + b"\0"
+        own = sorted(self._groups.get(group, ()))
+        changed = {key: self.changes[key] for key in own}
+        mine = iter([(key, value) for key, value in changed.items() if value is not None])
+        ahead = next(mine, None)
+        for key, value in self._rows.scan(prefix):
+            while ahead is not None and ahead[0] < key:
+                yield ahead
+                ahead = next(mine, None)
+            if key not in changed:
+                yield key, value
+            elif ahead is not None and ahead[0] == key:
+                yield ahead
+                ahead = next(mine, None)
+        while ahead is not None:
+            yield ahead
+            ahead = next(mine, None)
+
+    def clear(self) -> None:
+        """Forget the changes: they are committed, and the rows below have them."""
+        self.changes.clear()
+        self._groups.clear()
+
+
+class Draft:
+    """What one transaction on one partition will write.
+
+    `partition` is the number of the task, `partitions` how many there are of every topic.
+    `full` says that it is time to yield.
+    """
+
+    def __init__(
+        self,
+        partition: int,
+        partitions: int,
+        rows: Mapping[str, Rows],
+        max_records: int = MAX_RECORDS,
+        max_bytes: int = MAX_BYTES,
+    ) -> None:
+        self.partition = partition
+        self.partitions = partitions
+        self.outputs: list[Output] = []
+        self.offsets: dict[str, int] = {}
+        self.tables = {name: Table(below) for name, below in rows.items()}
+        self._max_records = max_records
+        self._max_bytes = max_bytes
+        self._bytes = 0
+
+    def send(
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Sequence[Header] = (),
+        partition: int | None = None,
+    ) -> None:
+        """Send a record to `partition`, or to the one its key belongs to."""
+        if partition is None:
+            partition = partition_of(key or b"", self.partitions)
+        self.outputs.append(Output(topic, partition, key, value, headers))
+        self._bytes += len(value or b"")
+
+    def reach(self, record: Record) -> None:
+        """Say that this input record is done with: a commit moves the offset past it."""
+        self.offsets[record.topic] = record.offset + 1
+
+    @property
+    def full(self) -> bool:
+        """Whether the draft holds as much as one transaction should."""
+        return (
+            len(self.outputs) + sum(len(table.changes) for table in self.tables.values())
+            >= self._max_records
+            or self._bytes >= self._max_bytes
+        )
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to commit."""
+        return not (
+            self.outputs or self.offsets or any(table.changes for table in self.tables.values())
+        )
+
+    def clear(self) -> None:
+        """Begin the next transaction."""
+        self.outputs = []
+        self.offsets = {}
+        self._bytes = 0
+        for table in self.tables.values():
+            table.clear()
+
+
+Process = Callable[[Iterable[Record], Draft], Iterator[None]]
+"""A stage's work on the records of one partition, in the order they came."""

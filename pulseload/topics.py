@@ -1,0 +1,80 @@
+"""The Kafka topics: their names, and how each must be configured."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+JOBS_INBOX: Final = "jobs.inbox"
+PUSHES_INBOX: Final = "pushes.inbox"
+JOBS_VALID: Final = "jobs.valid"
+PUSHES: Final = "pushes"
+JOBS_JOINED: Final = "jobs.joined"
+JOBS_EXPIRED: Final = "jobs.expired"
+JOBS_DEAD_LETTER: Final = "jobs.dead-letter"
+PUSHES_DEAD_LETTER: Final = "pushes.dead-letter"
+
+INPUT_MAX_BYTES: Final = 1_048_588
+"""`max.message.bytes` of what comes from outside: Kafka's own default."""
+
+INNER_MAX_BYTES: Final = 8 * 1_048_576
+"""`max.message.bytes` behind the inputs: a largest job with a largest push and their headers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A topic as it must exist: a name, its partition count and its configuration."""
+
+    name: str
+    partitions: int
+    config: dict[str, str]
+
+
+def mirror(exchange: str) -> str:
+    """Return the topic that mirrors an exchange.
+
+    `exchange/taskcluster-treeherder/v1/jobs` is mirrored in
+    `pulse.taskcluster-treeherder.v1.jobs`.
+    """
+    return "pulse." + exchange.removeprefix("exchange/").replace("/", ".")
+
+
+def changelog(app_id: str, table: str) -> str:
+    """Return the topic that a table's changes are written to."""
+    return f"{app_id}-{table}-changelog"
+
+
+def tables(stages: Iterable[str]) -> list[str]:
+    """Return the names of the tables that the named stages keep."""
+    names: list[str] = []
+    for stage in stages:
+        names.append(f"{stage}-positions")
+        if stage == "join":
+            names += ["pushes", "pending-jobs"]
+    return names
+
+
+def required(
+    app_id: str, partitions: int, exchanges: Iterable[str], stages: Iterable[str]
+) -> list[Topic]:
+    """Return every topic that bridges and pipeline need, in a fixed order.
+
+    All have the same number of partitions: a job, its push and their tables meet by partition.
+    The broker stamps each record's time (`LogAppendTime`), so that no client's clock decides
+    how long a job waits or a record is kept.
+    """
+    stamped = {"message.timestamp.type": "LogAppendTime"}
+    outside = {**stamped, "max.message.bytes": str(INPUT_MAX_BYTES)}
+    inner = {**stamped, "max.message.bytes": str(INNER_MAX_BYTES)}
+    compacted = {**inner, "cleanup.policy": "compact"}
+    found = [
+        Topic(name, partitions, outside)
+        for name in [*dict.fromkeys(map(mirror, exchanges)), JOBS_INBOX, PUSHES_INBOX]
+    ]
+    found.append(Topic(JOBS_VALID, partitions, inner))
+    found.append(Topic(PUSHES, partitions, compacted))
+    found += [
+        Topic(name, partitions, inner)
+        for name in (JOBS_JOINED, JOBS_EXPIRED, JOBS_DEAD_LETTER, PUSHES_DEAD_LETTER)
+    ]
+    found += [Topic(changelog(app_id, name), partitions, compacted) for name in tables(stages)]
+    return found
