@@ -1,0 +1,1 @@
+"""The tests. `examples` has the jobs, pushes and records that they build on."""
