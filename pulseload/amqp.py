@@ -1,0 +1,140 @@
+"""AMQP URLs: whose they are, how they may be shown, and connections to them."""
+
+import re
+import socket
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from amqp.exceptions import AccessRefused, NotAllowed
+from kombu import Connection
+
+from pulseload.errors import Failure
+
+HEARTBEAT = 30
+"""Seconds between AMQP heartbeats; a broker silent for twice as long is given up."""
+
+LOGIN_ERRORS = (AccessRefused, NotAllowed)
+"""What a connection attempt raises where trying again cannot help: wrong user, password, host."""
+
+_TLS_OFF = frozenset({"0", "false", "no"})
+_PASSWORD = re.compile(r"^([A-Za-z][\w+.-]*://)?([^/:@]*:)?.*@", re.DOTALL)
+_LOST_PASSWORD = re.compile(r"^([A-Za-z][\w+.-]*://[^/:@]*:)(?!\d+(?:[/?]|$)).*", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    user: str
+    password: str
+    host: str
+    port: int
+    virtual_host: str
+    tls: bool
+
+
+def shown(url: str) -> str:
+    """Return a URL, or a text that should have been one, without its password."""
+    if "@" in url:
+        return _PASSWORD.sub(lambda at: f"{at[1] or ''}{at[2] or ''}***@", url)
+    return _LOST_PASSWORD.sub(r"\1***", url)
+
+
+def user(url: str) -> str:
+    """Return the user that an AMQP URL logs in as.
+
+    Raises Failure where the text is no AMQP URL.
+    """
+    return _parts(url).user
+
+
+def _parts(url: str) -> _Parts:
+    try:
+        found = urlsplit(url)
+        port, host = found.port, found.hostname
+    except ValueError:
+        host = None
+    if not host or found.scheme not in ("amqp", "amqps"):
+        raise Failure(
+            f"{shown(url)} is no AMQP URL; write amqp://user:password@host:5672/ or, with TLS, "
+            "amqps://user:password@host:5671/ (special characters in a password as %XX)"
+        )
+    asked = parse_qs(found.query, keep_blank_values=True).get("ssl", ["0"])[-1]
+    tls = found.scheme == "amqps" or asked.lower() not in _TLS_OFF
+    return _Parts(
+        user=unquote(found.username or "guest"),
+        password=unquote(found.password or ("guest" if found.username is None else "")),
+        host=host,
+        port=port or (5671 if tls else 5672),
+        virtual_host=unquote(found.path[1:]) or "/",
+        tls=tls,
+    )
+
+
+def connection(url: str, timeout: float = 10) -> Connection:
+    """Return a connection to an AMQP URL, not yet opened; `timeout` seconds bound the opening.
+
+    With `?ssl=1` or `amqps://` the certificate's chain and host name are verified. Raises
+    Failure where the text is no AMQP URL.
+    """
+    parts = _parts(url)
+    return Connection(
+        hostname=f"[{parts.host}]" if ":" in parts.host else parts.host,
+        port=parts.port,
+        userid=parts.user,
+        password=parts.password,
+        virtual_host=parts.virtual_host,
+        ssl={"server_hostname": parts.host, "cert_reqs": ssl.CERT_REQUIRED} if parts.tls else False,
+        connect_timeout=timeout,
+        heartbeat=HEARTBEAT,
+    )
+
+
+@contextmanager
+def connected(url: str, timeout: float = 10) -> Iterator[Connection]:
+    """Open a connection for as long as the block runs.
+
+    Raises Failure where it cannot be opened; what the block raises is left as it is.
+    """
+    opening = connection(url, timeout)
+    try:
+        opening.connect()
+    except (*LOGIN_ERRORS, *opening.recoverable_connection_errors, OSError) as error:
+        opening.release()
+        raise failure(url, error) from error
+    try:
+        yield opening
+    finally:
+        opening.release()
+
+
+def failure(url: str, error: BaseException) -> Failure:
+    """Return what an error of a connection to `url` means for a person, as one line."""
+    parts = _parts(url)
+    place = f"RabbitMQ at {parts.host}:{parts.port}"
+    match error:
+        case AccessRefused():
+            return Failure(
+                f"{place} refuses user {parts.user!r}: wrong password or no such user; "
+                f"mend the URL {shown(url)}"
+            )
+        case NotAllowed():
+            return Failure(
+                f"{place} has no virtual host {parts.virtual_host!r} for user {parts.user!r}; "
+                f"mend the end of the URL {shown(url)}"
+            )
+        case ssl.SSLCertVerificationError():
+            return Failure(
+                f"{place}: its certificate is not accepted: {error.verify_message}; check the "
+                "host name, or name its authority's file in SSL_CERT_FILE"
+            )
+        case ssl.SSLError():
+            return Failure(f"{place} does not speak TLS; drop ssl=1 or use its TLS port")
+        case socket.gaierror():
+            return Failure(f"there is no host {parts.host!r}; mend the URL {shown(url)}")
+        case TimeoutError():
+            return Failure(f"{place} does not answer in time; is the host reachable?")
+        case ConnectionRefusedError():
+            return Failure(f"nothing listens at {parts.host}:{parts.port}; is RabbitMQ running?")
+    return Failure(f"{place}: the connection broke: {type(error).__name__}: {error}")

@@ -1,0 +1,294 @@
+"""Settings: one YAML file and the environment, checked before anything starts."""
+
+import json
+import os
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import yaml
+
+from pulseload import amqp, repositories, topics
+from pulseload.errors import Failure
+from pulseload.repositories import Repository
+from pulseload.topics import Topic
+from pulseload.wording import problem, suggestion, value_shown
+
+Kind = Literal["jobs", "hg-pushes", "github-pushes", "github-pull-requests"]
+
+CONFIG: Final = "PULSELOAD_CONFIG"
+"""The environment variable that names the settings file."""
+
+DEFAULT_CONFIG: Final = "pulseload.yml"
+STAGES: Final = ("validate", "join")
+
+_BINDING_MAX_BYTES = 255
+_KAFKA_PORT = 9092
+_MAX_AGE = 10 * 365 * 86_400
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_OWN_PREFIXES = ("PULSELOAD_", "PULSE_DATA_INGESTION_")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One exchange to read, what its messages are, and the keys that bind the queue to it."""
+
+    exchange: str
+    kind: Kind
+    profile: str
+    bindings: tuple[str, ...]
+
+    @property
+    def topic(self) -> str:
+        """The Kafka topic that mirrors the exchange."""
+        return topics.mirror(self.exchange)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Every setting under its key's name; `schemas/settings.yml` says what each means."""
+
+    pulse_data_ingestion_config: str
+    pulse_data_ingestion_sources: tuple[Source, ...]
+    pulse_queue: str
+    pulse_prefetch: int
+    pulse_bindings_api: str | None
+    kafka_url: str
+    pulseload_app_id: str
+    pulseload_partitions: int
+    pulseload_replication: int
+    pulseload_repositories: tuple[Repository, ...]
+    pulseload_stages: tuple[str, ...]
+    pulseload_instance_id: str | None
+    pulseload_home: Path
+    pulseload_session_timeout: int
+    pending_max_age: int
+
+    @property
+    def kafka_servers(self) -> list[str]:
+        """Kafka's brokers, each as `host:port`."""
+        return _servers(self.kafka_url)
+
+    @property
+    def topics(self) -> list[Topic]:
+        """Every topic that bridges and all stages need."""
+        return topics.required(
+            self.pulseload_app_id,
+            self.pulseload_partitions,
+            [source.exchange for source in self.pulse_data_ingestion_sources],
+            STAGES,
+        )
+
+    @property
+    def amqp_user(self) -> str:
+        """The user that the bridge logs in to Pulse as."""
+        return amqp.user(self.pulse_data_ingestion_config)
+
+    @property
+    def pulse_url_shown(self) -> str:
+        """Pulse's URL without the password."""
+        return amqp.shown(self.pulse_data_ingestion_config)
+
+
+def load(environ: Mapping[str, str] = os.environ, directory: Path = Path()) -> Settings:
+    """Return the settings: the environment over the settings file over the defaults.
+
+    The file is the one that `PULSELOAD_CONFIG` names, or `pulseload.yml`, which may be absent;
+    relative paths start in `directory`. Raises Failure, one line with the key, its value
+    without passwords, and what is allowed.
+    """
+    known: dict[str, dict[str, Any]] = _schema()["properties"]
+    values = {key: schema.get("default") for key, schema in known.items()}
+    values["pulseload_repositories"] = repositories.usual()
+    given = _file(environ, directory, known) | {
+        key: (key.upper(), _from_text(environ[key.upper()], schema, key.upper()))
+        for key, schema in known.items()
+        if key.upper() in environ
+    }
+    for key, (name, value) in given.items():
+        if key == "pulseload_repositories" and isinstance(value, str):
+            name, value = f"{name} ({value})", _list(directory / value, name)  # noqa: PLW2901
+        if (wrong := problem(known[key], value, name)) is not None:
+            raise Failure(wrong)
+        values[key] = value
+    names = {key: given[key][0] if key in given else key for key in known}
+    return _settings(values, names)
+
+
+def unknown_names(environ: Mapping[str, str] = os.environ) -> list[str]:
+    """Return a line for each environment variable that looks like a setting and is none."""
+    known = [CONFIG, *(key.upper() for key in _schema()["properties"])]
+    return [
+        f"{name} is no setting{suggestion(name, known)}"
+        for name in sorted(environ)
+        if name.startswith(_OWN_PREFIXES) and name not in known
+    ]
+
+
+def _schema() -> dict[str, Any]:
+    path = Path(__file__).parents[1] / "schemas" / "settings.yml"
+    loaded: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return loaded
+
+
+def _file(
+    environ: Mapping[str, str], directory: Path, known: Mapping[str, Any]
+) -> dict[str, tuple[str, Any]]:
+    """Return what the settings file gives: (the name to show, value) by key."""
+    named = environ.get(CONFIG)
+    path = directory / (named or DEFAULT_CONFIG)
+    if not named and not path.exists():
+        return {}
+    content = _yaml(path, CONFIG if named else "settings")
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise Failure(f"{path} holds {value_shown(content)}; allowed: `key: value` lines")
+    for key in content:
+        if key not in known:
+            raise Failure(f"{path} has the unknown key {key!r}{suggestion(str(key), known)}")
+    return {key: (f"{path}: {key}", value) for key, value in content.items()}
+
+
+def _yaml(path: Path, name: str) -> Any:
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise Failure(f"{name}: cannot read {path}: {error.strerror}") from error
+    except yaml.MarkedYAMLError as error:
+        at = error.problem_mark
+        place = f"line {at.line + 1}, column {at.column + 1}: " if at else ""
+        raise Failure(f"{name}: {path} is no YAML: {place}{error.problem}") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise Failure(f"{name}: {path} is no YAML: {str(error).splitlines()[0]}") from error
+
+
+def _list(path: Path, name: str) -> Any:
+    rows = _yaml(path, name)
+    if not isinstance(rows, list):
+        raise Failure(f"{name}: {path} holds {value_shown(rows)}; allowed: a list of repositories")
+    return rows
+
+
+def _from_text(text: str, schema: Mapping[str, Any], name: str) -> Any:
+    """Return an environment variable's value in the type that its key has in the file."""
+    types = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
+    if "integer" in types and re.fullmatch(r"-?[0-9]{1,18}", text):
+        return int(text)
+    if "null" in types and text == "":
+        return None
+    if "array" not in types:
+        return text
+    if name == "PULSELOAD_STAGES" and not text.lstrip().startswith("["):
+        return [part.strip() for part in text.split(",")]
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        pass
+    try:
+        return yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise Failure(f"{name} is {value_shown(text)}; allowed: a list as JSON or YAML") from error
+
+
+def _settings(values: dict[str, Any], names: Mapping[str, str]) -> Settings:
+    """Check what no schema can say, and return the settings."""
+    try:
+        amqp.user(values["pulse_data_ingestion_config"])
+    except Failure as failure:
+        raise Failure(f"{names['pulse_data_ingestion_config']}: {failure}") from failure
+    _servers(values["kafka_url"], names["kafka_url"])
+    values["pulse_data_ingestion_sources"] = _sources(
+        values["pulse_data_ingestion_sources"], names["pulse_data_ingestion_sources"]
+    )
+    values["pulseload_repositories"] = _repositories(
+        values["pulseload_repositories"], names["pulseload_repositories"]
+    )
+    values["pulseload_stages"] = tuple(values["pulseload_stages"])
+    values["pulseload_home"] = Path(values["pulseload_home"])
+    values["pending_max_age"] = _seconds(values["pending_max_age"], names["pending_max_age"])
+    return Settings(**values)
+
+
+def _seconds(age: int | str, name: str) -> int:
+    text = str(age)
+    seconds = int(text.rstrip("smhd")) * _SECONDS.get(text[-1], 1)
+    if seconds > _MAX_AGE:
+        raise Failure(f"{name} is {value_shown(age)}; allowed: at most {_MAX_AGE} seconds")
+    return seconds
+
+
+def _servers(url: str, name: str = "kafka_url") -> list[str]:
+    servers = []
+    for part in re.split("[,;]", url.rstrip("/")):
+        server = part.removeprefix("kafka://")
+        host, port = re.fullmatch(r"(\[[^\]]*\]|[^:]*)(?::(.*))?", server, re.DOTALL).groups()  # type: ignore[union-attr]
+        port = str(_KAFKA_PORT) if port is None else port
+        if not host or not re.fullmatch("[0-9]{1,5}", port) or not 0 < int(port) < 65_536:
+            raise Failure(
+                f"{name} is {value_shown(url)}; allowed: kafka://host:port, with commas "
+                "between several"
+            )
+        servers.append(f"{host}:{port}")
+    return servers
+
+
+def _sources(rows: Iterable[Mapping[str, Any]], name: str) -> tuple[Source, ...]:
+    sources: list[Source] = []
+    mirrors: dict[str, str] = {}
+    for row in rows:
+        exchange = row["exchange"]
+        pairs = [
+            f"{one}.{two}" for one in row.get("destinations", ()) for two in row.get("projects", ())
+        ]
+        bindings = tuple(dict.fromkeys([*pairs, *row.get("routing_keys", ())])) or ("#",)
+        for binding in bindings:
+            if len(binding.encode()) > _BINDING_MAX_BYTES:
+                raise Failure(
+                    f"{name}: {exchange}: the binding key {value_shown(binding)} is too "
+                    f"long; allowed: {_BINDING_MAX_BYTES} bytes"
+                )
+        # Kafka takes names that differ only in `.` and `_` for the same.
+        mirror = topics.mirror(exchange).replace("_", ".")
+        if exchange == mirrors.get(mirror):
+            raise Failure(f"{name}: {exchange} is listed twice; give it once, with all its keys")
+        if mirror in mirrors:
+            raise Failure(
+                f"{name}: {mirrors[mirror]} and {exchange} would both be mirrored in "
+                f"{topics.mirror(exchange)}; leave one out"
+            )
+        mirrors[mirror] = exchange
+        kind = row.get("kind") or _kind(exchange)
+        sources.append(Source(exchange, kind, row.get("profile", "any"), bindings))
+    return tuple(sources)
+
+
+def _kind(exchange: str) -> Kind:
+    if exchange.startswith("exchange/hgpushes/"):
+        return "hg-pushes"
+    if exchange.startswith("exchange/taskcluster-github/"):
+        if exchange.endswith("/push"):
+            return "github-pushes"
+        if exchange.endswith("/pull-request"):
+            return "github-pull-requests"
+    return "jobs"
+
+
+def _repositories(rows: Iterable[Mapping[str, Any]], name: str) -> tuple[Repository, ...]:
+    found = [Repository.read(row) for row in rows]
+    names: set[str] = set()
+    urls: dict[str, str] = {}
+    for one in found:
+        if one.name in names:
+            raise Failure(f"{name}: {one.name} is listed twice; give each repository once")
+        names.add(one.name)
+        if one.kind == "hg" and one.active:
+            other = urls.setdefault(repositories.plain(one.url), one.name)
+            if other != one.name:
+                raise Failure(
+                    f"{name}: {other} and {one.name} have the same url "
+                    f"{value_shown(one.url)}; leave one out"
+                )
+    return tuple(found)
