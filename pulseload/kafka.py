@@ -1,0 +1,218 @@
+"""Kafka's topics: which exist, what is wrong with them, and how they are made."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Final, Literal, Self
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+
+from pulseload.errors import Failure
+from pulseload.settings import Settings
+from pulseload.topics import Topic
+
+TIMEOUT: Final = 10.0
+"""Seconds in which Kafka must answer when a program starts."""
+
+_PAUSE = 0.2
+_SET_ON_TOPIC = 1
+"""The `config_source` of what was set on the topic itself, not the broker's default."""
+
+
+@dataclass(frozen=True, slots=True)
+class Existing:
+    """A topic as it is: its partition count, its whole configuration, and what was set on it."""
+
+    partitions: int
+    config: dict[str, str]
+    own: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong with one topic; `text` is one line with the mend."""
+
+    topic: Topic
+    kind: Literal["missing", "partitions", "config"]
+    text: str
+
+
+def connection(settings: Settings) -> dict[str, Any]:
+    """Return the arguments with which every aiokafka client connects."""
+    return {
+        "bootstrap_servers": settings.kafka_servers,
+        "client_id": settings.pulseload_app_id,
+    }
+
+
+@asynccontextmanager
+async def admin(settings: Settings, within: float = TIMEOUT) -> AsyncIterator[AIOKafkaAdminClient]:
+    """Connect to Kafka for as long as the block runs, within so many seconds.
+
+    Raises Failure where Kafka does not answer, then or later in the block.
+    """
+    place = "Kafka at " + ", ".join(settings.kafka_servers)
+    client = AIOKafkaAdminClient(**connection(settings), request_timeout_ms=int(within * 1000))
+    try:
+        with _Reason() as reason:
+            try:
+                async with asyncio.timeout(within):
+                    await _start(client)
+            except TimeoutError as error:
+                raise Failure(
+                    f"{place} does not answer within {within:g} s: {reason.text}; is it running, "
+                    "and is kafka_url right?"
+                ) from error
+        try:
+            yield client
+        except (KafkaError, TimeoutError) as error:
+            raise Failure(f"{place}: {type(error).__name__}: {error}") from error
+    finally:
+        await client.close()
+
+
+async def _start(client: AIOKafkaAdminClient) -> None:
+    while True:
+        try:
+            await client.start()
+            return
+        except KafkaError:
+            await asyncio.sleep(_PAUSE)
+
+
+class _Reason(logging.Filter):
+    """Keeps aiokafka's lines about a connection that fails out of the log, and the last one."""
+
+    text = "no answer"
+
+    def __enter__(self) -> Self:
+        logging.getLogger("aiokafka").addFilter(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        logging.getLogger("aiokafka").removeFilter(self)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if not str(record.msg).startswith("Unable "):
+            return True
+        if isinstance(record.args, tuple) and record.args and str(record.args[-1]):
+            self.text = str(record.args[-1])
+        return False
+
+
+async def existing(client: AIOKafkaAdminClient, names: Iterable[str]) -> dict[str, Existing]:
+    """Return those of the named topics that exist."""
+    wanted = set(names)
+    # Asking for all of them: a broker may create a topic that is asked for by name.
+    counts = {
+        row["topic"]: len(row["partitions"])
+        for row in await client.describe_topics()
+        if row["topic"] in wanted
+    }
+    found: dict[str, Existing] = {}
+    if not counts:
+        return found
+    answers = await client.describe_configs(
+        [ConfigResource(ConfigResourceType.TOPIC, name) for name in counts]
+    )
+    for code, message, _, name, entries in answers[0].resources:
+        if code:
+            raise for_code(code)(f"{name}: {message}")
+        found[name] = Existing(
+            counts[name],
+            {key: value for key, value, *_ in entries},
+            {key: value for key, value, _, source, *_ in entries if source == _SET_ON_TOPIC},
+        )
+    return found
+
+
+def problems(wanted: Iterable[Topic], found: Mapping[str, Existing]) -> list[Problem]:
+    """Return what is wrong with the topics that are wanted, in their order."""
+    wrong = []
+    for topic in wanted:
+        is_there = found.get(topic.name)
+        if is_there is None:
+            wrong.append(
+                Problem(topic, "missing", f"{topic.name} is missing; run `pulseload topics`")
+            )
+            continue
+        if is_there.partitions != topic.partitions:
+            text = (
+                f"{topic.name} has {is_there.partitions} partitions, not {topic.partitions}; set "
+                "pulseload_partitions to what all topics have, or delete the topic and run "
+                "`pulseload topics`"
+            )
+            wrong.append(Problem(topic, "partitions", text))
+        differing = [
+            f"{key}={is_there.config.get(key)} instead of {value}"
+            for key, value in topic.config.items()
+            if is_there.config.get(key) != value
+        ]
+        if differing:
+            text = f"{topic.name} has {', '.join(differing)}; run `pulseload topics --alter`"
+            wrong.append(Problem(topic, "config", text))
+    return wrong
+
+
+async def create(
+    client: AIOKafkaAdminClient, wanted: Sequence[Topic], replication: int
+) -> list[str]:
+    """Create those of the wanted topics that do not exist, and return their names.
+
+    Returns when Kafka lists them all. Raises Failure where Kafka refuses one.
+    """
+    found = await existing(client, [topic.name for topic in wanted])
+    missing = [topic for topic in wanted if topic.name not in found]
+    if not missing:
+        return []
+    answer = await client.create_topics(
+        [
+            NewTopic(topic.name, topic.partitions, replication, topic_configs=topic.config)
+            for topic in missing
+        ]
+    )
+    for name, code, message in answer.topic_errors:
+        if code not in (0, TopicAlreadyExistsError.errno):
+            raise Failure(f"Kafka refuses to create {name}: {message or for_code(code).__name__}")
+    names = [topic.name for topic in missing]
+    async with asyncio.timeout(TIMEOUT):
+        while True:
+            if len(await existing(client, names)) == len(names):
+                return names
+            await asyncio.sleep(_PAUSE)
+
+
+async def alter(client: AIOKafkaAdminClient, topics: Iterable[Topic]) -> list[str]:
+    """Give existing topics the configuration that is wanted, and return their names.
+
+    What else was set on them stays. Raises Failure where Kafka refuses.
+    """
+    wanted = {topic.name: topic for topic in topics}
+    found = await existing(client, wanted)
+    if not found:
+        return []
+    # The request replaces all that was set on a topic.
+    answers = await client.alter_configs(
+        [
+            ConfigResource(ConfigResourceType.TOPIC, name, is_there.own | wanted[name].config)
+            for name, is_there in found.items()
+        ]
+    )
+    for code, message, _, name in answers[0].resources:
+        if code:
+            raise Failure(f"Kafka refuses to change {name}: {message or for_code(code).__name__}")
+    return list(found)
+
+
+async def require(settings: Settings, within: float = TIMEOUT) -> None:
+    """Raise Failure unless every topic exists with the partition count of the settings."""
+    async with admin(settings, within) as client:
+        found = await existing(client, [topic.name for topic in settings.topics])
+    wrong = [one for one in problems(settings.topics, found) if one.kind != "config"]
+    if wrong:
+        more = f" (and {len(wrong) - 1} more problems: `pulseload check`)" if wrong[1:] else ""
+        raise Failure(f"topic {wrong[0].text}{more}")
