@@ -1,0 +1,179 @@
+"""A real Kafka on this machine: one node in KRaft mode, on 127.0.0.1 alone."""
+
+import base64
+import functools
+import os
+import shutil
+import socket
+import struct
+import subprocess
+import time
+from pathlib import Path
+from xml.etree import ElementTree
+
+from local import ROOT, ports
+from local.process import Process
+from pulseload.errors import Failure
+
+START_TIMEOUT = 120
+"""Seconds; it takes 5 on an idle laptop."""
+
+_PROPERTIES = """\
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:{controller_port}
+controller.listener.names=CONTROLLER
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+log.dirs={data}
+auto.create.topics.enable=false
+group.initial.rebalance.delay.ms=0
+# A killed broker may come back once its old session has run out.
+broker.session.timeout.ms=5000
+broker.heartbeat.interval.ms=500
+# One node, and quick to start.
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=4
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+transaction.state.log.num.partitions=4
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+share.coordinator.state.topic.num.partitions=1
+# The largest record of any topic, so that a second node could follow.
+replica.fetch.max.bytes=16777216
+"""
+
+
+@functools.cache
+def version() -> str:
+    """Return the version of Kafka that `local/pom.xml` names."""
+    namespace = "{http://maven.apache.org/POM/4.0.0}"
+    found = ElementTree.parse(ROOT / "local/pom.xml").findtext(  # noqa: S314 - our own file
+        f"{namespace}properties/{namespace}kafka.version"
+    )
+    if not found:
+        raise Failure("local/pom.xml names no kafka.version: restore the file")
+    return found
+
+
+def java(main: str, *arguments: str, heap: str = "256m", log: str = "ERROR") -> list[str]:
+    """Return the command line that runs a class of Kafka's jars.
+
+    Raises Failure where Java or the jars are missing.
+    """
+    jars = ROOT / f".local/kafka-{version()}/lib"
+    if not jars.is_dir() or shutil.which("java") is None:
+        raise Failure("Kafka's jars or Java are not installed: run bin/install")
+    return [
+        "java",
+        f"-Xmx{heap}",
+        "-XX:+ExitOnOutOfMemoryError",
+        "-Xshare:auto",
+        f"-Dlog4j2.configurationFile={ROOT / 'local/log4j2.properties'}",
+        f"-Dpulseload.log={log}",
+        "-cp",
+        f"{jars}/*",
+        main,
+        *arguments,
+    ]
+
+
+def answers(port: int) -> bool:
+    """Whether a Kafka at this port names at least one broker, itself, to its clients."""
+    # Metadata, version 1, correlation 1, no client id, no topics.
+    request = struct.pack(">hhihi", 3, 1, 1, -1, 0)
+    try:
+        with socket.create_connection((ports.HOST, port), timeout=2) as connection:
+            connection.sendall(struct.pack(">i", len(request)) + request)
+            with connection.makefile("rb") as reply:
+                head = reply.read(12)
+    except OSError:
+        return False
+    return len(head) == 12 and struct.unpack(">iii", head)[2] > 0
+
+
+class Kafka:
+    """One Kafka whose data lives in `<home>/kafka` and survives any stop.
+
+    Every method may be called in any state; another Python process may have started it.
+    """
+
+    def __init__(self, home: Path, port: int, controller_port: int, heap: str = "512m") -> None:
+        self.port = port
+        self.process = Process(home, "kafka")
+        self._home = home / "kafka"
+        self._controller_port = controller_port
+        self._heap = heap
+
+    @property
+    def url(self) -> str:
+        """`host:port`, as Kafka's clients take it."""
+        return f"{ports.HOST}:{self.port}"
+
+    @property
+    def running(self) -> bool:
+        """Whether its process is there."""
+        return self.process.running
+
+    def start(self) -> None:
+        """Start it, unless it runs, and wait until it answers.
+
+        Raises Failure where a port is taken, Java is missing or it ends at once.
+        """
+        if not self.running:
+            ports.check({"Kafka": self.port, "Kafka's controller": self._controller_port})
+            self._home.mkdir(parents=True, exist_ok=True)
+            properties = self._home / "server.properties"
+            properties.write_text(
+                _PROPERTIES.format(
+                    port=self.port, controller_port=self._controller_port, data=self._data
+                )
+            )
+            if not (self._data / "meta.properties").exists():
+                self._format(properties)
+            self.process.start(
+                java("kafka.Kafka", str(properties), heap=self._heap, log="WARN"), cwd=self._home
+            )
+        self._wait()
+
+    def stop(self) -> None:
+        """End it in good order; nothing of it is left running."""
+        self.process.stop()
+
+    def kill(self) -> None:
+        """End it with SIGKILL, as a power cut would."""
+        self.process.kill()
+
+    @property
+    def _data(self) -> Path:
+        return self._home / "data"
+
+    def _format(self, properties: Path) -> None:
+        # Java's class for random ids is one more start of Java; 16 bytes are all it gives.
+        command = java(
+            "kafka.tools.StorageTool", "format", "-t", _cluster_id(), "-c", str(properties)
+        )
+        done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=self._home)
+        if done.returncode:
+            raise Failure(f"Kafka's storage in {self._data} cannot be set up: {_last(done.stderr)}")
+
+    def _wait(self) -> None:
+        end = time.monotonic() + START_TIMEOUT
+        while not answers(self.port):
+            if not self.running:
+                raise Failure(f"Kafka ended while it started: see {self.process.log}")
+            if time.monotonic() > end:
+                raise Failure(
+                    f"Kafka does not answer after {START_TIMEOUT} s: see {self.process.log}"
+                )
+            time.sleep(0.1)
+
+
+def _cluster_id() -> str:
+    return base64.urlsafe_b64encode(os.urandom(16)).decode().rstrip("=")
+
+
+def _last(text: str) -> str:
+    return (text.strip().splitlines() or ["it said nothing"])[-1]

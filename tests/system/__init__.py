@@ -1,0 +1,1 @@
+"""Tests of whole programs on a real Kafka and a real RabbitMQ."""

@@ -1,0 +1,402 @@
+"""What tests on real brokers are made of: a Pulse of one's own, the programs, Kafka's records."""
+
+import asyncio
+import json
+import os
+import re
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from kombu import Connection, Exchange, Producer
+
+from local.kafka import Kafka
+from local.process import Process
+from local.rabbitmq import RabbitMQ
+from pulseload import settings
+from pulseload.headers import Header
+from pulseload.topics import Topic
+
+BIN = Path(sys.executable).parent
+TIMEOUT = 60
+"""Seconds that anything may take on a busy machine; nothing is asserted about time."""
+
+
+def eventually(condition: Callable[[], object], what: str, timeout: float = TIMEOUT) -> None:
+    """Wait until the condition holds; fail the test with `what` if it never does."""
+    end = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < end, f"not within {timeout} s: {what}"
+        time.sleep(0.05)
+
+
+class Sent(NamedTuple):
+    """A record to be written."""
+
+    value: bytes | None
+    key: bytes | None = None
+    headers: Sequence[Header] = ()
+    partition: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A record as a read-committed consumer got it; `headers` keeps the last of each name."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: dict[str, bytes]
+
+    @property
+    def json(self) -> Any:
+        """The value's document."""
+        assert self.value is not None
+        return json.loads(self.value)
+
+    def header(self, name: str) -> str:
+        """Return a header's text."""
+        return self.headers[name].decode()
+
+
+def read_all(
+    servers: str,
+    topic: str,
+    *,
+    count: int | None = None,
+    until: Callable[[list[Read]], object] | None = None,
+    timeout: float = TIMEOUT,
+    isolation: str = "read_committed",
+) -> list[Read]:
+    """Return a topic's records from its beginning to its present end, partition by partition.
+
+    With `count` or `until` it waits first, until there are so many records, or the condition
+    holds of those read so far; what else is there by then comes too. Fails the test after
+    `timeout` seconds.
+    """
+    enough = until or (lambda records: len(records) >= (count or 0))
+    return asyncio.run(_read_all(servers, topic, enough, timeout, isolation))
+
+
+async def _read_all(
+    servers: str,
+    topic: str,
+    enough: Callable[[list[Read]], object],
+    timeout: float,  # noqa: ASYNC109 - it fails the test with what was read so far
+    isolation: str,
+) -> list[Read]:
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=servers,
+        isolation_level=isolation,
+        auto_offset_reset="earliest",
+        enable_auto_commit=False,
+        max_partition_fetch_bytes=16 * 1_048_576,
+    )
+    await consumer.start()
+    try:
+        numbers = await _partitions(servers, topic)
+        found = [TopicPartition(topic, number) for number in numbers]
+        consumer.assign(found)
+        records: list[Read] = []
+        end = time.monotonic() + timeout
+        while not enough(records):
+            assert time.monotonic() < end, (
+                f"{topic}: not within {timeout} s what was expected, but {len(records)} records, "
+                f"the last of them {records[-3:]}"
+            )
+            await _poll(consumer, records, 200)
+        for tp, offset in (await consumer.end_offsets(found)).items():
+            while await consumer.position(tp) < offset:
+                await _poll(consumer, records, 200)
+    finally:
+        await consumer.stop()
+    records.sort(key=lambda record: (record.partition, record.offset))
+    return records
+
+
+async def _partitions(servers: str, topic: str) -> list[int]:
+    admin = AIOKafkaAdminClient(bootstrap_servers=servers)
+    await admin.start()
+    try:
+        (found,) = await admin.describe_topics([topic])
+    finally:
+        await admin.close()
+    assert not found["error_code"], f"there is no topic {topic}"
+    return sorted(one["partition"] for one in found["partitions"])
+
+
+async def _poll(consumer: AIOKafkaConsumer, into: list[Read], timeout_ms: int) -> None:
+    for batch in (await consumer.getmany(timeout_ms=timeout_ms)).values():
+        into.extend(
+            Read(
+                one.topic,
+                one.partition,
+                one.offset,
+                one.timestamp,
+                one.key,
+                one.value,
+                dict(one.headers),
+            )
+            for one in batch
+        )
+
+
+def produce(servers: str, topic: str, records: Iterable[Sent | bytes]) -> None:
+    """Write records to a topic, in order, and return when Kafka has confirmed them all."""
+    asyncio.run(_produce(servers, topic, records))
+
+
+async def _produce(servers: str, topic: str, records: Iterable[Sent | bytes]) -> None:
+    async with AIOKafkaProducer(bootstrap_servers=servers, acks="all", linger_ms=5) as producer:
+        confirmed = []
+        for one in records:
+            record = one if isinstance(one, Sent) else Sent(one)
+            confirmed.append(
+                await producer.send(
+                    topic,
+                    value=record.value,
+                    key=record.key,
+                    partition=record.partition,
+                    headers=list(record.headers),
+                )
+            )
+        await asyncio.gather(*confirmed)
+
+
+def create_topics(servers: str, topics: Iterable[Topic]) -> None:
+    """Create topics, replacing those of the same names."""
+    asyncio.run(_create_topics(servers, list(topics)))
+
+
+async def _create_topics(servers: str, topics: list[Topic]) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=servers)
+    await admin.start()
+    try:
+        if old := set(await admin.list_topics()) & {topic.name for topic in topics}:
+            await admin.delete_topics(list(old))
+            while old & set(await admin.list_topics()):  # noqa: ASYNC110 - Kafka tells nobody
+                await asyncio.sleep(0.05)
+        answer = await admin.create_topics(
+            [NewTopic(one.name, one.partitions, 1, topic_configs=one.config) for one in topics]
+        )
+        assert not any(code for _, code, *_ in answer.topic_errors), answer.topic_errors
+    finally:
+        await admin.close()
+
+
+class Pulse:
+    """A Pulse of one's own: a virtual host, and a user who may do there what Pulse lets users do.
+
+    That is to read every exchange, and to make and write only what is named after the user.
+    """
+
+    user = "tester"
+    password = "not-a-secret"
+
+    def __init__(self, broker: RabbitMQ, vhost: str) -> None:
+        self.broker = broker
+        self.vhost = vhost
+        own = f"^(queue/{self.user}/.*|exchange/{self.user}/.*)"
+        read = f"^(queue/{self.user}/.*|exchange/.*)"
+        broker.add_vhost(vhost)
+        broker.add_user(self.user, self.password, vhost, own, own, read)
+
+    @property
+    def url(self) -> str:
+        """The user's AMQP URL."""
+        return self.broker.url_of(self.user, self.password, self.vhost)
+
+    @property
+    def admin_url(self) -> str:
+        """The AMQP URL of one who may do everything on the virtual host."""
+        return self.broker.url_of("guest", "guest", self.vhost)
+
+    def declare(self, *exchanges: str) -> None:
+        """Make topic exchanges, as their owners on Pulse would."""
+        with Connection(self.admin_url) as connection:
+            for name in exchanges:
+                Exchange(name, type="topic", durable=True)(connection.default_channel).declare()
+
+    def publish(
+        self,
+        exchange: str,
+        *bodies: bytes | dict[str, Any] | list[Any],
+        routing_key: str = "try.staging",
+        content_type: str = "application/json",
+        content_encoding: str = "utf-8",
+        **properties: Any,
+    ) -> None:
+        """Publish messages as the exchange's owner would; return when RabbitMQ confirmed them."""
+        options = {"confirm_publish": True}
+        with Connection(self.admin_url, transport_options=options) as connection:
+            producer = Producer(connection)
+            for body in bodies:
+                producer.publish(
+                    body if isinstance(body, bytes) else json.dumps(body).encode(),
+                    exchange=exchange,
+                    routing_key=routing_key,
+                    content_type=content_type,
+                    content_encoding=content_encoding,
+                    delivery_mode=2,
+                    **properties,
+                )
+
+    def queue(self, name: str = "jobs") -> dict[str, Any] | None:
+        """Return what RabbitMQ tells of the user's queue (`messages`, …); None if it is not."""
+        queues = self.broker.api("GET", f"queues/{self.vhost}")
+        wanted = f"queue/{self.user}/{name}"
+        return next((dict(one) for one in queues if one["name"] == wanted), None)
+
+    def bindings(self, name: str = "jobs") -> set[tuple[str, str]]:
+        """Return (exchange, key) of each binding of the user's queue."""
+        found = self.broker.api("GET", f"bindings/{self.vhost}")
+        wanted = f"queue/{self.user}/{name}"
+        return {
+            (one["source"], one["routing_key"])
+            for one in found
+            if one["destination"] == wanted and one["source"]
+        }
+
+    def delete_queue(self, name: str = "jobs") -> None:
+        """Delete the user's queue, as Pulse Guardian does with one that grows too long."""
+        with Connection(self.admin_url) as connection:
+            connection.default_channel.queue_delete(f"queue/{self.user}/{name}")
+
+
+class Service:
+    """One of the project's programs, started as a user starts it."""
+
+    def __init__(
+        self, name: str, argv: Sequence[str], env: Mapping[str, str], folder: Path
+    ) -> None:
+        self.name = name
+        self.process = Process(folder, name)
+        self._argv = argv
+        self._env = env
+        self._folder = folder
+
+    def start(self) -> "Service":
+        """Start it; its log goes on where it was."""
+        assert not self.process.running, f"{self.name} runs already"
+        self.process.start(self._argv, env=self._env, cwd=self._folder)
+        return self
+
+    @property
+    def running(self) -> bool:
+        """Whether its process is there."""
+        return self.process.running
+
+    @property
+    def log(self) -> str:
+        """All it has printed."""
+        path = self.process.log
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    def wait(self, timeout: float = TIMEOUT) -> int:
+        """Wait for its end and return its exit status (negative: the signal that ended it)."""
+        assert self.process.wait(timeout), f"{self.name} has not ended after {timeout} s"
+        eventually(lambda: self.process.status is not None, f"{self.name} has a status")
+        assert self.process.status is not None
+        return self.process.status
+
+    def wait_for(self, pattern: str, timeout: float = TIMEOUT, times: int = 1) -> None:
+        """Wait until its log has so many matches of a regular expression."""
+
+        def seen() -> bool:
+            assert self.running or len(re.findall(pattern, self.log)) >= times, (
+                f"{self.name} ended without {pattern!r} in its log:\n{self.process.tail()}"
+            )
+            return len(re.findall(pattern, self.log)) >= times
+
+        eventually(seen, f"{pattern!r} in the log of {self.name}", timeout)
+
+    def terminate(self, timeout: float = TIMEOUT) -> int:
+        """Ask it to end, and return its exit status."""
+        self.process.signal(signal.SIGTERM)
+        return self.wait(timeout)
+
+    def kill(self) -> None:
+        """End it with SIGKILL."""
+        self.process.kill()
+
+    def freeze(self) -> None:
+        """Stop its clock: it neither works nor answers until `resume`."""
+        self.process.signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it run on."""
+        self.process.signal(signal.SIGCONT)
+
+
+class System:
+    """The whole of pulseload in one test: brokers, topics, and the programs that it starts.
+
+    `env` is what every program gets; change it before starting one. Each test begins with
+    fresh topics, and each program runs in `folder`, where no settings file is.
+    """
+
+    def __init__(self, kafka: Kafka, pulse: Pulse, folder: Path) -> None:
+        self.kafka = kafka
+        self.pulse = pulse
+        self.folder = folder
+        self.services: list[Service] = []
+        self.env = {
+            "PATH": f"{BIN}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+            "HOME": str(folder),
+            "LANG": "C.UTF-8",
+            "PYTHONUNBUFFERED": "1",
+            "KAFKA_URL": f"kafka://{kafka.url}",
+            "PULSE_DATA_INGESTION_CONFIG": pulse.url,
+            "PULSELOAD_HOME": str(folder / "state"),
+        }
+
+    @property
+    def settings(self) -> settings.Settings:
+        """The settings that the programs see."""
+        return settings.load(self.env, self.folder)
+
+    def prepare(self) -> "System":
+        """Make the topics anew and the exchanges that the settings name."""
+        create_topics(self.kafka.url, self.settings.topics)
+        self.pulse.declare(
+            *(source.exchange for source in self.settings.pulse_data_ingestion_sources)
+        )
+        return self
+
+    def program(self, name: str, *argv: str, **env: str) -> Service:
+        """Start a program under a name that its log goes by; `env` adds to the settings."""
+        service = Service(name, argv, {**self.env, **env}, self.folder)
+        self.services.append(service)
+        return service.start()
+
+    def worker(self, name: str = "worker", **env: str) -> Service:
+        """Start a worker, with a state folder of its own."""
+        home = {"PULSELOAD_HOME": str(self.folder / f"{name}-state")}
+        return self.program(name, str(BIN / "faust"), "-A", "pipeline", "worker", **{**home, **env})
+
+    def bridge(self, name: str = "bridge", **env: str) -> Service:
+        """Start a bridge."""
+        return self.program(name, str(BIN / "python"), "-m", "bridges", **env)
+
+    def read(self, topic: str, **how: Any) -> list[Read]:
+        """Return a topic's records; see `read_all`."""
+        return read_all(self.kafka.url, topic, **how)
+
+    def produce(self, topic: str, *records: Sent | bytes) -> None:
+        """Write records to a topic; see `produce`."""
+        produce(self.kafka.url, topic, records)
+
+    def close(self) -> None:
+        """End every program, and print what they said: pytest shows it where a test failed."""
+        for service in self.services:
+            service.kill()
+            print(f"---- {service.name}\n{service.process.tail(60)}")
