@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from amqp.exceptions import AccessRefused, NotAllowed
+from amqp.exceptions import ConnectionError as AMQPConnectionError
 from kombu import Connection
 
 from pulseload.errors import Failure
@@ -72,39 +73,46 @@ def _parts(url: str) -> _Parts:
     )
 
 
-def connection(url: str, timeout: float = 10) -> Connection:
+def connection(url: str, timeout: float = 10, confirm: bool = False) -> Connection:
     """Return a connection to an AMQP URL, not yet opened; `timeout` seconds bound the opening.
 
-    With `?ssl=1` or `amqps://` the certificate's chain and host name are verified. Raises
-    Failure where the text is no AMQP URL.
+    With `?ssl=1` or `amqps://` the certificate's chain and host name are verified. With
+    `confirm` a publish returns only after the broker confirmed it. Raises Failure where the
+    text is no AMQP URL.
     """
     parts = _parts(url)
+    verified = {"server_hostname": parts.host, "cert_reqs": ssl.CERT_REQUIRED}
     return Connection(
         hostname=f"[{parts.host}]" if ":" in parts.host else parts.host,
         port=parts.port,
         userid=parts.user,
         password=parts.password,
         virtual_host=parts.virtual_host,
-        ssl={"server_hostname": parts.host, "cert_reqs": ssl.CERT_REQUIRED} if parts.tls else False,
+        ssl=verified if parts.tls else False,
         connect_timeout=timeout,
         heartbeat=HEARTBEAT,
+        transport_options={"confirm_publish": confirm},
     )
 
 
 @contextmanager
-def connected(url: str, timeout: float = 10) -> Iterator[Connection]:
-    """Open a connection for as long as the block runs.
+def connected(url: str, timeout: float = 10, confirm: bool = False) -> Iterator[Connection]:
+    """Open a connection for as long as the block runs; see `connection`.
 
-    Raises Failure where it cannot be opened; what the block raises is left as it is.
+    It is tried once, and no answer of the broker is waited for longer than `timeout` seconds.
+    Raises Failure where the connection cannot be opened or breaks; errors of a channel in the
+    block are left as they are.
     """
-    opening = connection(url, timeout)
+    opening = connection(url, timeout, confirm)
     try:
-        opening.connect()
-    except (*LOGIN_ERRORS, *opening.recoverable_connection_errors, OSError) as error:
-        opening.release()
-        raise failure(url, error) from error
-    try:
+        try:
+            opening.ensure_connection(max_retries=0, reraise_as_library_errors=False)
+        except LOGIN_ERRORS as error:
+            raise failure(url, error) from error
+        opening.connection.sock.settimeout(timeout)
         yield opening
+    except (OSError, AMQPConnectionError) as error:
+        raise failure(url, error) from error
     finally:
         opening.release()
 

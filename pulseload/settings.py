@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 
 import yaml
 
+import schemas
 from pulseload import amqp, repositories, topics
 from pulseload.errors import Failure
 from pulseload.repositories import Repository
@@ -99,7 +100,7 @@ def load(environ: Mapping[str, str] = os.environ, directory: Path = Path()) -> S
     relative paths start in `directory`. Raises Failure, one line with the key, its value
     without passwords, and what is allowed.
     """
-    known: dict[str, dict[str, Any]] = _schema()["properties"]
+    known = _known()
     values = {key: schema.get("default") for key, schema in known.items()}
     values["pulseload_repositories"] = repositories.usual()
     given = _file(environ, directory, known) | {
@@ -119,7 +120,7 @@ def load(environ: Mapping[str, str] = os.environ, directory: Path = Path()) -> S
 
 def unknown_names(environ: Mapping[str, str] = os.environ) -> list[str]:
     """Return a line for each environment variable that looks like a setting and is none."""
-    known = [CONFIG, *(key.upper() for key in _schema()["properties"])]
+    known = [CONFIG, *(key.upper() for key in _known())]
     return [
         f"{name} is no setting{suggestion(name, known)}"
         for name in sorted(environ)
@@ -127,10 +128,9 @@ def unknown_names(environ: Mapping[str, str] = os.environ) -> list[str]:
     ]
 
 
-def _schema() -> dict[str, Any]:
-    path = Path(__file__).parents[1] / "schemas" / "settings.yml"
-    loaded: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
-    return loaded
+def _known() -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = schemas.load("settings")["properties"]
+    return found
 
 
 def _file(
@@ -260,12 +260,13 @@ def _sources(rows: Iterable[Mapping[str, Any]], name: str) -> tuple[Source, ...]
                 f"{topics.mirror(exchange)}; leave one out"
             )
         mirrors[mirror] = exchange
-        kind = row.get("kind") or _kind(exchange)
+        kind = row.get("kind") or kind_of(exchange)
         sources.append(Source(exchange, kind, row.get("profile", "any"), bindings))
     return tuple(sources)
 
 
-def _kind(exchange: str) -> Kind:
+def kind_of(exchange: str) -> Kind:
+    """Return what the messages of an exchange are by its name."""
     if exchange.startswith("exchange/hgpushes/"):
         return "hg-pushes"
     if exchange.startswith("exchange/taskcluster-github/"):

@@ -63,8 +63,12 @@ def required(
     how long a job waits or a record is kept.
     """
     stamped = {"message.timestamp.type": "LogAppendTime"}
-    outside = {**stamped, "max.message.bytes": str(INPUT_MAX_BYTES)}
-    inner = {**stamped, "max.message.bytes": str(INNER_MAX_BYTES)}
+    outside = {
+        **stamped,
+        "cleanup.policy": "delete",
+        "max.message.bytes": str(INPUT_MAX_BYTES),
+    }
+    inner = {**outside, "max.message.bytes": str(INNER_MAX_BYTES)}
     compacted = {**inner, "cleanup.policy": "compact"}
     found = [
         Topic(name, partitions, outside)
