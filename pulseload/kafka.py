@@ -189,7 +189,8 @@ async def create(
 async def alter(client: AIOKafkaAdminClient, topics: Iterable[Topic]) -> list[str]:
     """Give existing topics the configuration that is wanted, and return their names.
 
-    What else was set on them stays. Raises Failure where Kafka refuses.
+    What else was set on them stays. Returns when Kafka shows the change. Raises Failure where
+    Kafka refuses it.
     """
     wanted = {topic.name: topic for topic in topics}
     found = await existing(client, wanted)
@@ -205,7 +206,12 @@ async def alter(client: AIOKafkaAdminClient, topics: Iterable[Topic]) -> list[st
     for code, message, _, name in answers[0].resources:
         if code:
             raise Failure(f"Kafka refuses to change {name}: {message or for_code(code).__name__}")
-    return list(found)
+    async with asyncio.timeout(TIMEOUT):
+        while True:
+            now = await existing(client, found)
+            if all(one.kind != "config" for one in problems(wanted.values(), now)):
+                return list(found)
+            await asyncio.sleep(_PAUSE)
 
 
 async def require(settings: Settings, within: float = TIMEOUT) -> None:

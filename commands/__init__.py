@@ -1,0 +1,1 @@
+"""The `pulseload` command."""

@@ -1,0 +1,59 @@
+"""The `pulseload` command: what all its parts have in common."""
+
+from typing import Any
+
+import click
+
+import pulseload
+from commands.bridge import bridge
+from commands.check import check
+from commands.publish import publish
+from commands.topics import topics
+from pulseload.errors import Failure
+
+_INTERRUPTED = 130
+"""The exit status of a program that Ctrl-C ended, by the shells' convention."""
+
+
+class _Group(click.Group):
+    """Says failures in one line on standard error, without a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except Failure as failure:
+            click.echo(f"pulseload: {failure}", err=True)
+            ctx.exit(1)
+        except KeyboardInterrupt:
+            ctx.exit(_INTERRUPTED)
+
+
+@click.group(
+    cls=_Group,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(pulseload.__version__, prog_name="pulseload", message="%(prog)s %(version)s")
+def main() -> None:
+    """Mozilla Pulse to Kafka: jobs joined with their pushes, exactly once and nothing lost.
+
+    \b
+    Settings are read from pulseload.yml, or the file that PULSELOAD_CONFIG names, and from the
+    environment; docs/settings.md lists them all.
+
+    \b
+    Examples:
+      pulseload check                     what is wrong, and how to mend it
+      pulseload topics                    create the Kafka topics
+      pulseload bridge                    run the bridge from Pulse to Kafka
+      pulseload publish try.staging amqp://me:secret@pulse.mozilla.org:5671/?ssl=1 job.json
+      faust -A pipeline worker            run a worker
+    """  # noqa: D301 - click's mark for text that keeps its lines
+
+
+main.add_command(bridge)
+main.add_command(check)
+main.add_command(publish)
+main.add_command(topics)
+
+if __name__ == "__main__":
+    main()

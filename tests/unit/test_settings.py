@@ -1,0 +1,354 @@
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import schemas
+from pulseload import settings, topics
+from pulseload.errors import Failure
+from pulseload.settings import Settings, Source
+
+
+def load(folder: Path, environ: Mapping[str, str] | None = None, **content: Any) -> Settings:
+    """Load settings from a file of this content, if any, under an environment."""
+    if content:
+        (folder / "pulseload.yml").write_text(yaml.safe_dump(content))
+    return settings.load(environ or {}, folder)
+
+
+def refused(folder: Path, environ: Mapping[str, str] | None = None, **content: Any) -> str:
+    with pytest.raises(Failure) as failure:
+        load(folder, environ, **content)
+    text = str(failure.value)
+    assert "\n" not in text
+    return text
+
+
+def test_without_file_and_environment_there_are_defaults(tmp_path: Path) -> None:
+    found = load(tmp_path)
+    assert found.pulse_data_ingestion_config == "amqp://guest:guest@127.0.0.1:5672/"
+    assert found.pulse_data_ingestion_sources == (
+        Source("exchange/guest/jobs", "jobs", "any", ("#",)),
+        Source("exchange/taskcluster-treeherder/v1/jobs", "jobs", "any", ("#",)),
+        Source("exchange/hgpushes/v1", "hg-pushes", "any", ("#",)),
+    )
+    assert found.kafka_servers == ["127.0.0.1:9092"]
+    assert found.pulseload_partitions == 4
+    assert found.pulseload_stages == ("validate", "join")
+    assert found.pulseload_home == Path(".local")
+    assert found.pulse_bindings_api is None
+    assert found.pulseload_instance_id is None
+    assert found.pending_max_age == 7 * 24 * 3600
+    assert found.queue == "queue/guest/jobs"
+    names = [repository.name for repository in found.pulseload_repositories]
+    assert {"try", "autoland", "mozilla-central", "mozilla-inbound", "mozilla-beta"} <= set(names)
+
+
+def test_every_default_and_example_is_allowed_by_its_own_schema(tmp_path: Path) -> None:
+    for key, schema in schemas.load("settings")["properties"].items():
+        values = [schema["default"]] if "default" in schema else []
+        values += schema.get("examples", [])
+        assert values, key
+        for value in values:
+            if key == "pulseload_repositories" and isinstance(value, str):
+                (tmp_path / value).write_text("- {name: try, url: 'https://hg.mozilla.org/try'}")
+            load(tmp_path, **{key: value})
+
+
+def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
+    content = {"pulse_queue": "from-file", "pulse_prefetch": 10}
+    found = load(tmp_path, {"PULSE_QUEUE": "from-env"}, **content)
+    assert (found.pulse_queue, found.pulse_prefetch) == ("from-env", 10)
+
+
+def test_the_file_that_is_named_is_read(tmp_path: Path) -> None:
+    (tmp_path / "other.yml").write_text("pulse_queue: other")
+    assert load(tmp_path, {"PULSELOAD_CONFIG": "other.yml"}, pulse_queue="x").pulse_queue == "other"
+
+
+def test_a_named_file_must_be_there(tmp_path: Path) -> None:
+    text = refused(tmp_path, {"PULSELOAD_CONFIG": "absent.yml"})
+    assert text.startswith("PULSELOAD_CONFIG: cannot read ")
+    assert "absent.yml" in text
+
+
+def test_an_empty_file_sets_nothing(tmp_path: Path) -> None:
+    (tmp_path / "pulseload.yml").write_text("# nothing yet\n")
+    assert settings.load({}, tmp_path).pulseload_partitions == 4
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"kafka_url: [", "line 1"),
+        (b"a: b: c", "line 1, column 5"),
+        (b"\xff\xfe\xfa", "is no YAML"),
+        (b"- kafka_url", "`key: value`"),
+        (b"1: 2", "unknown key 1"),
+        (b"when: 2020-13-45", "is no YAML"),
+        (b"[" * 5000, "is no YAML"),
+    ],
+)
+def test_a_broken_file_is_one_line(tmp_path: Path, content: bytes, said: str) -> None:
+    (tmp_path / "pulseload.yml").write_bytes(content)
+    text = refused(tmp_path)
+    assert "pulseload.yml" in text
+    assert said in text
+
+
+def test_an_unknown_key_is_refused_with_a_suggestion(tmp_path: Path) -> None:
+    assert refused(tmp_path, kafka_urls="x").endswith(
+        "has the unknown key 'kafka_urls'; did you mean kafka_url?"
+    )
+    assert "did you mean kafka_url?" in refused(tmp_path, KAFKA_URL="x")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("PULSELOAD_PARTITIONS", "0", "is 0; allowed: a whole number from 1 to 10000"),
+        ("PULSELOAD_PARTITIONS", "four", 'is "four"; allowed: a whole number'),
+        ("PULSELOAD_PARTITIONS", "4.5", 'is "4.5"; allowed: a whole number'),
+        ("PULSE_PREFETCH", "65536", "a whole number from 1 to 65535"),
+        ("PULSELOAD_SESSION_TIMEOUT", "5", "a whole number from 6 to 1800"),
+        ("PULSELOAD_STAGES", "validate,joint", 'PULSELOAD_STAGES[1] is "joint"'),
+        ("PULSELOAD_STAGES", "join,join", "none twice"),
+        ("PULSELOAD_STAGES", "", 'PULSELOAD_STAGES[0] is ""'),
+        ("PULSELOAD_APP_ID", "a b", 'is "a b"; allowed: a text'),
+        ("PULSE_QUEUE", "queue/me/jobs", "such as jobs"),
+        ("PULSE_BINDINGS_API", "ftp://x", "such as https://pulseguardian.mozilla.org"),
+        ("PENDING_MAX_AGE", "1w", "such as 90s or 15m or 12h or 7d"),
+        ("PENDING_MAX_AGE", "-1", "from 1 to"),
+        ("PENDING_MAX_AGE", "99999d", "at most 315360000 seconds"),
+        ("KAFKA_URL", "", "kafka://127.0.0.1:9092"),
+        ("KAFKA_URL", "http://one:9092", "kafka://127.0.0.1:9092"),
+        ("KAFKA_URL", "kafka://one:99999", "kafka://host:port"),
+        ("KAFKA_URL", "kafka://one:x", "kafka://host:port"),
+        ("PULSELOAD_HOME", "", 'is ""'),
+    ],
+)
+def test_a_wrong_value_is_named_with_what_is_allowed(
+    tmp_path: Path, name: str, value: str, said: str
+) -> None:
+    text = refused(tmp_path, {name: value})
+    assert text.startswith(name)
+    assert said in text
+
+
+def test_a_wrong_value_in_the_file_is_named_with_the_file(tmp_path: Path) -> None:
+    text = refused(tmp_path, pulseload_partitions=True)
+    assert text.endswith(
+        "pulseload.yml: pulseload_partitions is true; allowed: a whole number from 1 to 10000"
+    )
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "amqp://me:s3cret@host:port/",
+        "amqp://me:s3cret",
+        "me:s3cret@host",
+        "https://me:s3cret@host/",
+        "amqp://me:s3 cret@host",
+        "amqp://me:s3cret@/x",
+        "amqp://:s3cret@",
+        "amqp://me:s3cret#@host:5672/",
+    ],
+)
+def test_a_wrong_amqp_url_does_not_show_its_password(tmp_path: Path, url: str) -> None:
+    text = refused(tmp_path, {"PULSE_DATA_INGESTION_CONFIG": url})
+    assert text.startswith("PULSE_DATA_INGESTION_CONFIG")
+    assert "cret" not in text
+
+
+def test_passwords_are_hidden_deep_inside_a_wrong_value(tmp_path: Path) -> None:
+    text = refused(tmp_path, pulse_queue=[{"x": ["http://me:s3cret@host"]}])
+    assert "s3cret" not in text
+    assert "http://me:***@host" in text
+
+
+@pytest.mark.parametrize(
+    ("text", "servers"),
+    [
+        ("kafka://one", ["one:9092"]),
+        ("one:1", ["one:1"]),
+        ("one:1,two:2", ["one:1", "two:2"]),
+        ("kafka://one:1;kafka://two", ["one:1", "two:9092"]),
+        ("kafka://one:1,two:2/", ["one:1", "two:2"]),
+        ("[::1]:9093", ["[::1]:9093"]),
+    ],
+)
+def test_kafka_url(tmp_path: Path, text: str, servers: list[str]) -> None:
+    assert load(tmp_path, {"KAFKA_URL": text}).kafka_servers == servers
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90", 90), ("90s", 90), ("15m", 900), ("12h", 43_200), ("7d", 604_800)]
+)
+def test_pending_max_age(tmp_path: Path, text: str, seconds: int) -> None:
+    assert load(tmp_path, {"PENDING_MAX_AGE": text}).pending_max_age == seconds
+    assert load(tmp_path, pending_max_age=text).pending_max_age == seconds
+
+
+def test_an_empty_variable_is_null_where_null_is_allowed(tmp_path: Path) -> None:
+    found = load(tmp_path, {"PULSELOAD_INSTANCE_ID": ""}, pulseload_instance_id="from-file")
+    assert found.pulseload_instance_id is None
+
+
+@pytest.mark.parametrize("text", ["join", '["join"]', "[join]"])
+def test_stages_of_the_environment(tmp_path: Path, text: str) -> None:
+    assert load(tmp_path, {"PULSELOAD_STAGES": text}).pulseload_stages == ("join",)
+
+
+def test_sources_in_the_old_systems_form(tmp_path: Path) -> None:
+    found = load(
+        tmp_path,
+        {
+            "PULSE_DATA_INGESTION_CONFIG": "amqp://me:p%40ss@pulse.mozilla.org:5671/?ssl=1",
+            "PULSE_DATA_INGESTION_SOURCES": """[{
+                "exchange": "exchange/taskcluster-treeherder/v1/jobs",
+                "destinations": ["tc-treeherder", "other"],
+                "projects": ["mozilla-inbound.#", "try.#"]
+            }]""",
+        },
+    )
+    assert found.pulse_data_ingestion_sources == (
+        Source(
+            "exchange/taskcluster-treeherder/v1/jobs",
+            "jobs",
+            "any",
+            (
+                "tc-treeherder.mozilla-inbound.#",
+                "tc-treeherder.try.#",
+                "other.mozilla-inbound.#",
+                "other.try.#",
+            ),
+        ),
+    )
+    assert found.amqp_user == "me"
+    assert found.pulse_url_shown == "amqp://me:***@pulse.mozilla.org:5671/?ssl=1"
+
+
+def test_routing_keys_are_used_as_they_are_and_once(tmp_path: Path) -> None:
+    row = {
+        "exchange": "exchange/x/jobs",
+        "destinations": ["a"],
+        "projects": ["b"],
+        "routing_keys": ["#.c", "a.b"],
+    }
+    found = load(tmp_path, pulse_data_ingestion_sources=[row])
+    assert found.pulse_data_ingestion_sources[0].bindings == ("a.b", "#.c")
+
+
+@pytest.mark.parametrize(
+    ("exchange", "kind"),
+    [
+        ("exchange/hgpushes/v1", "hg-pushes"),
+        ("exchange/hgpushes/v2", "hg-pushes"),
+        ("exchange/taskcluster-github/v1/push", "github-pushes"),
+        ("exchange/taskcluster-github/v1/pull-request", "github-pull-requests"),
+        ("exchange/taskcluster-github/v1/release", "jobs"),
+        ("exchange/me/hgpushes", "jobs"),
+    ],
+)
+def test_the_kind_follows_from_the_exchange(tmp_path: Path, exchange: str, kind: str) -> None:
+    found = load(tmp_path, pulse_data_ingestion_sources=[{"exchange": exchange}])
+    assert found.pulse_data_ingestion_sources[0].kind == kind
+
+
+def test_a_kind_that_is_given_wins(tmp_path: Path) -> None:
+    row = {"exchange": "exchange/hgpushes/v1", "kind": "jobs", "profile": "pulse-job-2016"}
+    (source,) = load(tmp_path, pulse_data_ingestion_sources=[row]).pulse_data_ingestion_sources
+    assert (source.kind, source.profile) == ("jobs", "pulse-job-2016")
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ([], "a list (not empty)"),
+        ([{}], "PULSE_DATA_INGESTION_SOURCES[0] lacks exchange"),
+        ([{"name": "x"}], "[0] has the unknown key 'name'; known: exchange"),
+        ([{"exchange": "x", "routing_key": ["#"]}], "did you mean routing_keys?"),
+        ([{"exchange": "x", "projects": ["a"]}], "has projects but no destinations"),
+        ([{"exchange": "x", "profile": "x"}], "one of any, pulse-job, pulse-job-2016"),
+        ([{"exchange": "x", "kind": "job"}], '[0].kind is "job"; allowed: one of jobs'),
+        ([{"exchange": "ex change"}], "such as exchange/taskcluster-treeherder/v1/jobs"),
+        ([{"exchange": "x", "routing_keys": "#"}], '[0].routing_keys is "#"; allowed: a list'),
+        ([{"exchange": "x"}, {"exchange": "x"}], "x is listed twice"),
+        ([{"exchange": "exchange/a/b"}, {"exchange": "a.b"}], "both be mirrored in pulse.a.b"),
+        ([{"exchange": "a.b"}, {"exchange": "a_b"}], "both be mirrored"),
+        (
+            [{"exchange": "x", "destinations": ["a" * 200], "projects": ["b" * 200]}],
+            "too long; allowed: 255 bytes",
+        ),
+    ],
+)
+def test_wrong_sources(tmp_path: Path, rows: list[Any], said: str) -> None:
+    text = refused(tmp_path, {"PULSE_DATA_INGESTION_SOURCES": yaml.safe_dump(rows)})
+    assert text.startswith("PULSE_DATA_INGESTION_SOURCES")
+    assert said in text
+
+
+def test_sources_that_are_no_list(tmp_path: Path) -> None:
+    assert "as JSON or YAML" in refused(tmp_path, {"PULSE_DATA_INGESTION_SOURCES": "[{"})
+    assert "a list" in refused(tmp_path, {"PULSE_DATA_INGESTION_SOURCES": "a: b"})
+
+
+def test_repositories_come_from_a_file_of_their_own(tmp_path: Path) -> None:
+    (tmp_path / "mine.yml").write_text("- {name: mine, url: 'https://example.org/mine'}")
+    found = load(tmp_path, {"PULSELOAD_REPOSITORIES": "mine.yml"})
+    assert [one.name for one in found.pulseload_repositories] == ["mine"]
+
+
+def test_repositories_of_the_environment(tmp_path: Path) -> None:
+    text = "[{name: mine, url: 'https://example.org/mine', kind: git, branches: [main]}]"
+    (found,) = load(tmp_path, {"PULSELOAD_REPOSITORIES": text}).pulseload_repositories
+    assert (found.kind, found.branches, found.pull_requests) == ("git", ("main",), False)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "PULSELOAD_REPOSITORIES: cannot read "),
+        ("a: b", "allowed: a list of repositories"),
+        ("- {name: a b, url: 'https://x'}", '[0].name is "a b"'),
+        ("- {name: a, url: x}", '[0].url is "x"'),
+        ("- {name: a, url: 'https://x', activ: true}", "did you mean active?"),
+        ("[{name: a, url: 'http://x'}, {name: a, url: 'http://y'}]", "a is listed twice"),
+        ("[{name: a, url: 'http://x'}, {name: b, url: 'http://x/'}]", "a and b have the same url"),
+    ],
+)
+def test_wrong_repositories(tmp_path: Path, content: str | None, said: str) -> None:
+    if content is not None:
+        (tmp_path / "mine.yml").write_text(content)
+    text = refused(tmp_path, {"PULSELOAD_REPOSITORIES": "mine.yml"})
+    assert text.startswith("PULSELOAD_REPOSITORIES")
+    assert said in text
+
+
+def test_topics_are_those_of_all_stages_and_sources(tmp_path: Path) -> None:
+    found = load(
+        tmp_path, pulseload_partitions=7, pulseload_app_id="mine", pulseload_stages=["join"]
+    )
+    assert {topic.partitions for topic in found.topics} == {7}
+    names = [topic.name for topic in found.topics]
+    assert "pulse.taskcluster-treeherder.v1.jobs" in names
+    assert {topics.JOBS_INBOX, topics.JOBS_VALID, topics.JOBS_JOINED} <= set(names)
+    assert topics.changelog("mine", "validate-positions") in names
+    assert topics.changelog("mine", "pending-jobs") in names
+
+
+def test_unknown_names_are_pointed_out() -> None:
+    environ = {
+        "PULSELOAD_PARTITION": "4",
+        "PULSELOAD_CONFIG": "x",
+        "PULSELOAD_HOME": "x",
+        "PULSE_DATA_INGESTION_SOURCE": "x",
+        "PULSE_SERVER": "the sound server's",
+    }
+    assert settings.unknown_names(environ) == [
+        "PULSELOAD_PARTITION is no setting; did you mean PULSELOAD_PARTITIONS?",
+        "PULSE_DATA_INGESTION_SOURCE is no setting; did you mean PULSE_DATA_INGESTION_SOURCES?",
+    ]
