@@ -1,7 +1,8 @@
 """Made-up jobs, pushes and records that tests of every kind build on."""
 
+import copy
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +27,48 @@ class Message:
     timestamp: int = 1_700_000_000_000
     key: bytes | None = None
     headers: Sequence[Header] = ()
+
+
+class DictRows(dict[bytes, bytes]):
+    """The committed rows of a table and partition, in a dictionary."""
+
+    def scan(self, prefix: bytes, after: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        """Yield (key, value) of the rows that start with a prefix, as they are now."""
+        rows = sorted(item for item in self.items() if item[0].startswith(prefix))
+        return iter([row for row in rows if row[0] > after])
+
+    def commit(self, changes: Mapping[bytes, bytes | None]) -> None:
+        """Write a table's changes, as the runtime does behind a committed transaction."""
+        for key, value in changes.items():
+            if value is None:
+                self.pop(key, None)
+            else:
+                self[key] = value
+
+
+def changed(document: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
+    """Return a copy with the value at a dotted path (`logs.0.url`) replaced or added."""
+    changed_copy = copy.deepcopy(document)
+    *steps, last = path.split(".")
+    place: Any = changed_copy
+    for step in steps:
+        place = place[int(step) if isinstance(place, list) else step]
+    if isinstance(place, list):
+        place[int(last) :] = [value, *place[int(last) + 1 :]]
+    else:
+        place[last] = value
+    return changed_copy
+
+
+def without(document: dict[str, Any], path: str) -> dict[str, Any]:
+    """Return a copy without the key at a dotted path."""
+    parent, _, key = path.rpartition(".")
+    smaller = copy.deepcopy(document)
+    place: Any = smaller
+    for step in filter(None, parent.split(".")):
+        place = place[int(step) if isinstance(place, list) else step]
+    del place[key]
+    return smaller
 
 
 def body(document: object) -> bytes:

@@ -1,0 +1,131 @@
+"""The validate stage: bodies from outside become valid jobs and push records, or dead letters."""
+
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
+
+from pipeline import dead_letters, jobs, pushes
+from pipeline.bodies import Item, decode
+from pipeline.dead_letters import INVALID_JOB, INVALID_PUSH
+from pipeline.pushes import Ignored
+from pipeline.refusals import Refusal, one_line
+from pipeline.runtime.draft import Draft
+from pipeline.runtime.records import Record
+from pulseload import headers, topics
+from pulseload.headers import Header
+from pulseload.repositories import Repositories
+from pulseload.settings import Source
+from pulseload.wording import value_shown
+
+STAGE: Final = "validate"
+
+NAMED_AT_MOST: Final = 100
+"""How many repositories that are none of ours the log names; more are not remembered."""
+
+log = logging.getLogger(__name__)
+
+
+class Validation:
+    """The stage's inputs and its function, for some sources and repositories.
+
+    A source's kind says how its mirror topic is read. Those of GitHub have no reader yet: their
+    mirrors fill, and are no input.
+    """
+
+    def __init__(self, sources: Iterable[Source], repositories: Repositories) -> None:
+        self._repositories = repositories
+        self._named: set[str] = set()
+        self._profiles = {topics.JOBS_INBOX: jobs.ANY}
+        self._push_readers = {topics.PUSHES_INBOX: pushes.read}
+        for source in sources:
+            if source.kind == "jobs":
+                self._profiles[source.topic] = source.profile
+            elif source.kind == "hg-pushes":
+                self._push_readers[source.topic] = pushes.from_hg
+
+    @property
+    def inputs(self) -> Sequence[str]:
+        """The topics that the stage reads."""
+        return [*self._profiles, *self._push_readers]
+
+    def process(self, records: Iterable[Record], draft: Draft) -> Iterator[None]:
+        """Judge records; see `pipeline.runtime.draft.Process`.
+
+        All that comes of one record is committed together.
+        """
+        for record in records:
+            profile = self._profiles.get(record.topic)
+            if profile is not None:
+                _jobs(record, profile, draft)
+            else:
+                self._pushes(record, draft)
+            draft.reach(record)
+            if draft.full:
+                yield
+
+    def _pushes(self, record: Record, draft: Draft) -> None:
+        items = decode(record.value)
+        if isinstance(items, Refusal):
+            _refuse(draft, topics.PUSHES_DEAD_LETTER, record, items)
+            return
+        carried = headers.carried(record.headers)
+        for item in items:
+            found = self._read(record.topic, item)
+            if isinstance(found, Refusal):
+                _refuse(draft, topics.PUSHES_DEAD_LETTER, record, found, item)
+            elif isinstance(found, Ignored):
+                self._name(found)
+            else:
+                for key, value in found:
+                    draft.send(topics.PUSHES, key, value, carried)
+
+    def _read(self, topic: str, item: Item) -> list[tuple[bytes, bytes]] | Refusal | Ignored:
+        """Return the keys and values of the records that an item's pushes are written as."""
+        if isinstance(item.document, Refusal):
+            return item.document
+        found = self._push_readers[topic](item.document, self._repositories)
+        if isinstance(found, Refusal | Ignored):
+            return found
+        try:
+            return [(key, pushes.dump(push)) for push in found for key in pushes.keys(push)]
+        except ValueError as error:
+            return Refusal(INVALID_PUSH, one_line(str(error)))
+
+    def _name(self, ignored: Ignored) -> None:
+        if ignored.repo_url in self._named or len(self._named) == NAMED_AT_MOST:
+            return
+        self._named.add(ignored.repo_url)
+        url = value_shown(ignored.repo_url)
+        log.info("pushes of %s are ignored: no active repository has this address", url)
+
+
+def _jobs(record: Record, profile: str, draft: Draft) -> None:
+    items = decode(record.value)
+    if isinstance(items, Refusal):
+        _refuse(draft, topics.JOBS_DEAD_LETTER, record, items)
+        return
+    carried = headers.carried(record.headers)
+    for item in items:
+        job = item.document
+        if isinstance(job, Refusal):
+            _refuse(draft, topics.JOBS_DEAD_LETTER, record, job, item)
+        elif (fault := jobs.judge(item, profile)) is not None:
+            _refuse(draft, topics.JOBS_DEAD_LETTER, record, Refusal(INVALID_JOB, fault), item)
+        else:
+            own: list[Header] = [*carried, (headers.JOB_ID, jobs.job_id(job))]
+            draft.send(topics.JOBS_VALID, jobs.push_of(job), item.raw, own)
+
+
+def _refuse(
+    draft: Draft, topic: str, record: Record, refusal: Refusal, item: Item | None = None
+) -> None:
+    dead_letters.send(
+        draft,
+        topic,
+        record,
+        reason=refusal.reason,
+        message=refusal.message,
+        stage=STAGE,
+        value=item.raw if item else None,
+        index=item.index if item else None,
+    )
