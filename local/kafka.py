@@ -7,7 +7,6 @@ import shutil
 import socket
 import struct
 import subprocess
-import time
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -122,21 +121,31 @@ class Kafka:
 
         Raises Failure where a port is taken, Java is missing or it ends at once.
         """
-        if not self.running:
-            ports.check({"Kafka": self.port, "Kafka's controller": self._controller_port})
-            self._home.mkdir(parents=True, exist_ok=True)
-            properties = self._home / "server.properties"
-            properties.write_text(
-                _PROPERTIES.format(
-                    port=self.port, controller_port=self._controller_port, data=self._data
-                )
-            )
-            if not (self._data / "meta.properties").exists():
-                self._format(properties)
-            self.process.start(
-                java("kafka.Kafka", str(properties), heap=self._heap, log="WARN"), cwd=self._home
-            )
-        self._wait()
+        self.begin()
+        self.wait()
+
+    def begin(self) -> None:
+        """Start it, unless it runs, without waiting; raises as `start` does."""
+        properties = self._home / "server.properties"
+        wanted = _PROPERTIES.format(
+            port=self.port, controller_port=self._controller_port, data=self._data
+        )
+        if self.running:
+            if properties.read_text() != wanted:
+                raise Failure(f"Kafka runs in {self._home} with other ports: stop it first")
+            return
+        ports.check({"Kafka": self.port, "Kafka's controller": self._controller_port})
+        self._home.mkdir(parents=True, exist_ok=True)
+        properties.write_text(wanted)
+        if not (self._data / "meta.properties").exists():
+            self._format(properties)
+        self.process.start(
+            java("kafka.Kafka", str(properties), heap=self._heap, log="WARN"), cwd=self._home
+        )
+
+    def wait(self) -> None:
+        """Wait until it answers; raises as `start` does."""
+        self.process.wait_until(lambda: answers(self.port), START_TIMEOUT)
 
     def stop(self) -> None:
         """End it in good order; nothing of it is left running."""
@@ -151,7 +160,6 @@ class Kafka:
         return self._home / "data"
 
     def _format(self, properties: Path) -> None:
-        # Java's class for random ids is one more start of Java; 16 bytes are all it gives.
         command = java(
             "kafka.tools.StorageTool", "format", "-t", _cluster_id(), "-c", str(properties)
         )
@@ -159,19 +167,9 @@ class Kafka:
         if done.returncode:
             raise Failure(f"Kafka's storage in {self._data} cannot be set up: {_last(done.stderr)}")
 
-    def _wait(self) -> None:
-        end = time.monotonic() + START_TIMEOUT
-        while not answers(self.port):
-            if not self.running:
-                raise Failure(f"Kafka ended while it started: see {self.process.log}")
-            if time.monotonic() > end:
-                raise Failure(
-                    f"Kafka does not answer after {START_TIMEOUT} s: see {self.process.log}"
-                )
-            time.sleep(0.1)
-
 
 def _cluster_id() -> str:
+    # As Kafka's own class makes it, which would be one more start of Java.
     return base64.urlsafe_b64encode(os.urandom(16)).decode().rstrip("=")
 
 

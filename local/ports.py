@@ -48,3 +48,11 @@ def check(ports: Mapping[str, int]) -> None:
                 f"port {port} ({purpose}) cannot be opened on {HOST}: {error}; "
                 "end the program that has it, or choose another port"
             ) from None
+
+
+def setting(name: str, default: int, environ: Mapping[str, str], highest: int = 65_535) -> int:
+    """Return the port that an environment variable names; raises Failure where it names none."""
+    text = environ.get(name, "") or str(default)
+    if not (text.isascii() and text.isdigit() and 1024 <= int(text) <= highest):
+        raise Failure(f"{name} is {text!r}; allowed: a port from 1024 to {highest}")
+    return int(text)

@@ -4,8 +4,10 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+
+from pulseload.errors import Failure
 
 LOG_LIMIT = 16 * 1_048_576
 """A log larger than this many bytes is set aside when its program starts again."""
@@ -94,6 +96,17 @@ class Process:
                 return False
             time.sleep(0.02)
         return True
+
+    def wait_until(self, ready: Callable[[], bool], timeout: float) -> None:
+        """Wait until it is ready; raises Failure where it ends before, or `timeout` s have gone."""
+        end = time.monotonic() + timeout
+        while not ready():
+            if not self.running:
+                said = self.tail(1) or "it said nothing"
+                raise Failure(f"{self.name} ended while it started: {said} (see {self.log})")
+            if time.monotonic() > end:
+                raise Failure(f"{self.name} is not ready after {timeout:g} s: see {self.log}")
+            time.sleep(0.1)
 
     def signal(self, number: int) -> None:
         """Send a signal to the process, if it is there."""

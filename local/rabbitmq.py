@@ -4,7 +4,6 @@ import base64
 import json
 import os
 import shutil
-import time
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any, Final
@@ -79,25 +78,39 @@ class RabbitMQ:
 
         Raises Failure where a port is taken, RabbitMQ is missing or it ends at once.
         """
-        if not self.running:
-            if not SERVER.exists():
-                raise Failure("RabbitMQ is not installed: run bin/install")
-            self._names.kill()
-            ports.check(
-                {
-                    "RabbitMQ": self.port,
-                    "RabbitMQ's management": self._management_port,
-                    "Erlang's distribution": self._dist_port,
-                    "Erlang's port mapper": self._dist_port + 1,
-                }
-            )
-            self._home.mkdir(parents=True, exist_ok=True)
-            environment = self._environment()
-            # Erlang would start the port mapper itself and leave it behind.
-            epmd = shutil.which("epmd") or "epmd"
-            self._names.start([epmd], env=environment, cwd=self._home)
-            self.process.start([str(SERVER)], env=environment, cwd=self._home)
-        self._wait()
+        self.begin()
+        self.wait()
+
+    def begin(self) -> None:
+        """Start it, unless it runs, without waiting; raises as `start` does."""
+        config = self._home / "rabbitmq.conf"
+        wanted = _CONFIG.format(port=self.port, management_port=self._management_port)
+        if self.running:
+            if config.read_text() != wanted:
+                raise Failure(f"RabbitMQ runs in {self._home} with other ports: stop it first")
+            return
+        if not SERVER.exists():
+            raise Failure("RabbitMQ is not installed: run bin/install")
+        self._names.kill()
+        ports.check(
+            {
+                "RabbitMQ": self.port,
+                "RabbitMQ's management": self._management_port,
+                "Erlang's distribution": self._dist_port,
+                "Erlang's port mapper": self._dist_port + 1,
+            }
+        )
+        self._home.mkdir(parents=True, exist_ok=True)
+        config.write_text(wanted)
+        (self._home / "enabled_plugins").write_text("[rabbitmq_management].\n")
+        # Erlang would start the port mapper itself and leave it behind.
+        epmd = shutil.which("epmd") or "epmd"
+        self._names.start([epmd], env=self._environment(), cwd=self._home)
+        self.process.start([str(SERVER)], env=self._environment(), cwd=self._home)
+
+    def wait(self) -> None:
+        """Wait until it answers; raises as `start` does."""
+        self.process.wait_until(self._answers, START_TIMEOUT)
 
     def stop(self) -> None:
         """End it in good order; nothing of it is left running."""
@@ -148,10 +161,6 @@ class RabbitMQ:
 
     def _environment(self) -> dict[str, str]:
         home = self._home
-        (home / "rabbitmq.conf").write_text(
-            _CONFIG.format(port=self.port, management_port=self._management_port)
-        )
-        (home / "enabled_plugins").write_text("[rabbitmq_management].\n")
         return {
             "PATH": os.environ.get("PATH", os.defpath),
             "LANG": "C.UTF-8",
@@ -173,17 +182,6 @@ class RabbitMQ:
             "RABBITMQ_ALLOW_INPUT": "1",
             "RABBITMQ_SERVER_START_ARGS": "-noinput",
         }
-
-    def _wait(self) -> None:
-        end = time.monotonic() + START_TIMEOUT
-        while not self._answers():
-            if not self.running:
-                raise Failure(f"RabbitMQ ended while it started: see {self.process.log}")
-            if time.monotonic() > end:
-                raise Failure(
-                    f"RabbitMQ does not answer after {START_TIMEOUT} s: see {self.process.log}"
-                )
-            time.sleep(0.1)
 
     def _answers(self) -> bool:
         try:

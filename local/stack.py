@@ -1,0 +1,133 @@
+"""Everything on this machine: Kafka, RabbitMQ, the bridge and a worker, in one home folder."""
+
+import asyncio
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Self
+
+from local import exchanges, ports
+from local.kafka import Kafka
+from local.process import Process
+from local.rabbitmq import RabbitMQ
+from pulseload import kafka as topics
+from pulseload import settings
+from pulseload.settings import Settings
+
+PROGRAM_TIMEOUT: Final = 60
+"""Seconds until bridge and worker must be at work; they take 3 on an idle laptop."""
+
+BRIDGE_READY: Final = "is bound to"
+WORKER_READY: Final = "working on"
+"""What their logs say once they are at work."""
+
+_BIN = Path(sys.executable).parent
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """The ports of a stack, all on 127.0.0.1; `dist` is two in a row."""
+
+    kafka: int
+    controller: int
+    amqp: int
+    management: int
+    dist: int
+
+    @classmethod
+    def chosen(cls, environ: Mapping[str, str]) -> Self:
+        """Return what `KAFKA_PORT` and `AMQP_PORT` make of it; raises Failure."""
+        kafka = ports.setting("KAFKA_PORT", 9092, environ, 65_534)
+        amqp = ports.setting("AMQP_PORT", 5672, environ, 45_534)
+        return cls(kafka, kafka + 1, amqp, amqp + 10_000, amqp + 20_000)
+
+    @classmethod
+    def free(cls) -> Self:
+        """Return ports that nobody has."""
+        return cls(*ports.free(6)[:5])
+
+
+class Stack:
+    """The programs of one home, whichever Python process started them.
+
+    `environ` holds the settings; the bridge reads the local RabbitMQ unless they name another.
+    `folder` is where a settings file is looked for. Raises Failure where the settings are wrong.
+    """
+
+    def __init__(
+        self, home: Path, numbers: Ports, environ: Mapping[str, str], folder: Path
+    ) -> None:
+        self.home = home
+        self.ports = numbers
+        self.kafka = Kafka(home, numbers.kafka, numbers.controller)
+        self.rabbitmq = RabbitMQ(home, numbers.amqp, numbers.management, numbers.dist)
+        self.bridge = Process(home, "bridge")
+        self.worker = Process(home, "worker")
+        self._folder = folder
+        self._env = {
+            **environ,
+            "KAFKA_URL": f"kafka://{self.kafka.url}",
+            "PULSELOAD_HOME": str(home),
+        }
+        default = settings.load({}, home).pulse_data_ingestion_config
+        if self.settings.pulse_data_ingestion_config == default:
+            self._env["PULSE_DATA_INGESTION_CONFIG"] = self.rabbitmq.url
+
+    @property
+    def settings(self) -> Settings:
+        """The settings that the programs see."""
+        return settings.load(self._env, self._folder)
+
+    @property
+    def parts(self) -> dict[str, Kafka | RabbitMQ | Process]:
+        """What runs, by name, in the order in which it is to be stopped."""
+        return {
+            "worker": self.worker,
+            "bridge": self.bridge,
+            "RabbitMQ": self.rabbitmq,
+            "Kafka": self.kafka,
+        }
+
+    @property
+    def running(self) -> list[str]:
+        """The names of the parts that run."""
+        return [name for name, part in self.parts.items() if part.running]
+
+    def start_brokers(self) -> None:
+        """Start both brokers, wait until they answer, and make topics and exchanges."""
+        self.rabbitmq.begin()
+        self.kafka.begin()
+        self.kafka.wait()
+        self.rabbitmq.wait()
+        exchanges.declare(self.rabbitmq.url, exchanges.needed(self.settings))
+        asyncio.run(_create(self.settings))
+
+    def start_programs(self) -> None:
+        """Start the bridge and the worker, unless they run, and wait until they are at work."""
+        worker = [str(_BIN / "faust"), "-A", "pipeline", "worker", "-l", "info"]
+        ready = [
+            self._begin(self.bridge, [str(_BIN / "python"), "-m", "bridges"], BRIDGE_READY),
+            self._begin(self.worker, worker, WORKER_READY),
+        ]
+        for process, at_work in zip((self.bridge, self.worker), ready, strict=True):
+            process.wait_until(at_work, PROGRAM_TIMEOUT)
+
+    def _begin(self, process: Process, argv: Sequence[str], ready: str) -> Callable[[], bool]:
+        """Start a program unless it runs, and return what tells whether it is at work."""
+        if process.running:
+            return lambda: True
+        begin = process.log.stat().st_size if process.log.exists() else 0
+        process.start(argv, env=self._env, cwd=self._folder)
+        return lambda: ready.encode() in process.log.read_bytes()[begin:]
+
+    def stop(self, *names: str) -> None:
+        """Stop the parts so named; nothing of them is left running."""
+        for name, part in self.parts.items():
+            if name in names:
+                part.stop()
+
+
+async def _create(configured: Settings) -> None:
+    async with topics.admin(configured) as client:
+        await topics.create(client, configured.topics, configured.pulseload_replication)
