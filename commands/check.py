@@ -11,7 +11,7 @@ import click
 from amqp.exceptions import ChannelError, NotFound
 from kombu import Connection
 
-from bridges import bindings
+from bridges import bindings, queue
 from pulseload import amqp, kafka, settings
 from pulseload.errors import Failure
 from pulseload.settings import Settings
@@ -108,8 +108,7 @@ def _pulse(loaded: Settings) -> _Lines:
         yield from chain.from_iterable(
             _exchange(connection, source.exchange) for source in loaded.pulse_data_ingestion_sources
         )
-        there = yield from _queue(connection, loaded.queue)
-        if there:
+        if (yield from _queue(connection, queue.name(loaded))):
             yield from _bindings(connection, loaded)
 
 
@@ -119,13 +118,11 @@ def _exchange(connection: Connection, name: str) -> _Lines:
             channel.exchange_declare(name, "topic", passive=True)
         yield "ok", f"{name} exists"
     except NotFound:
-        own = name.startswith(f"exchange/{connection.userid}/")
-        mend = (
-            "`pulseload publish` makes it"
-            if own
-            else "mend its name in pulse_data_ingestion_sources, or wait for its owner to make it"
-        )
-        yield "problem", f"{name} does not exist; {mend}"
+        if name.startswith(f"exchange/{connection.userid}/"):
+            yield "ok", f"{name} is not there yet; the bridge makes it when it starts"
+        else:
+            mend = "mend pulse_data_ingestion_sources, or wait until its owner has made it"
+            yield "problem", f"{name} does not exist; {mend}"
     except ChannelError as error:
         yield "problem", f"{name}: {error.reply_text}; ask its owner for the permission to read"
 
@@ -145,14 +142,12 @@ def _queue(connection: Connection, name: str) -> Generator[tuple[Verdict, str], 
 
 
 def _bindings(connection: Connection, loaded: Settings) -> _Lines:
+    mine = queue.name(loaded)
     if loaded.pulse_bindings_api is None:
-        yield (
-            "unknown",
-            f"the bindings of {loaded.queue}: set pulse_bindings_api to have them looked at",
-        )
+        yield "unknown", f"the bindings of {mine}: set pulse_bindings_api to have them looked at"
         return
     try:
-        there = bindings.existing(loaded.pulse_bindings_api, connection.virtual_host, loaded.queue)
+        there = bindings.existing(loaded.pulse_bindings_api, connection.virtual_host, mine)
     except bindings.UnknownBindings as unknown:
         yield "problem", f"{unknown}; mend pulse_bindings_api, or leave it out"
         return
@@ -160,13 +155,13 @@ def _bindings(connection: Connection, loaded: Settings) -> _Lines:
     missing = [one for one in wanted if one not in there]
     stale = bindings.stale(there, loaded.pulse_data_ingestion_sources)
     for one in missing:
-        text = f"{loaded.queue} is not bound to {one.exchange} by {one.routing_key}"
+        text = f"{mine} is not bound to {one.exchange} by {one.routing_key}"
         yield "problem", f"{text}; start the bridge again, it makes all bindings"
     for one in stale:
-        text = f"{loaded.queue} is bound to {one.exchange} by {one.routing_key} for no setting"
+        text = f"{mine} is bound to {one.exchange} by {one.routing_key} for no setting"
         yield "problem", f"{text}; start the bridge again, it removes such bindings"
     if not missing and not stale:
-        yield "ok", f"{loaded.queue} has the {len(wanted)} bindings that the settings name"
+        yield "ok", f"{mine} has the {len(wanted)} bindings that the settings name"
 
 
 _SECTIONS: dict[str, Callable[[Settings], _Lines]] = {

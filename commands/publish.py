@@ -8,12 +8,12 @@ import click
 from amqp.exceptions import AccessRefused, ChannelError, MessageNacked, NotFound, PreconditionFailed
 from kombu import Connection
 
-import schemas
-from pipeline import bodies, jobs
+from pipeline import bodies, jobs, pushes
 from pipeline.bodies import Item
-from pipeline.refusals import Refusal, against
+from pipeline.refusals import Refusal
 from pulseload import amqp
 from pulseload.errors import Failure
+from pulseload.repositories import Repositories
 from pulseload.settings import Kind, kind_of
 
 MAX_BYTES: Final = 64 * 1_048_576
@@ -113,7 +113,9 @@ def _judge(item: Item, kind: Kind, profile: str) -> str | None:
     if kind == "jobs":
         return jobs.judge(item, profile)
     if kind == "hg-pushes":
-        return against(schemas.validator("hg-push"), item.document)
+        # Whether the repository is one of ours is the worker's business.
+        found = pushes.from_hg(item.document, Repositories(()))
+        return found.message if isinstance(found, Refusal) else None
     return None
 
 

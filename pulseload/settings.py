@@ -88,11 +88,6 @@ class Settings:
         return amqp.user(self.pulse_data_ingestion_config)
 
     @property
-    def queue(self) -> str:
-        """The name of the queue that the bridge reads."""
-        return f"queue/{self.amqp_user}/{self.pulse_queue}"
-
-    @property
     def pulse_url_shown(self) -> str:
         """Pulse's URL without the password."""
         return amqp.shown(self.pulse_data_ingestion_config)

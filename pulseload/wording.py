@@ -18,6 +18,14 @@ _TYPES = {
     "object": "an object",
     "string": "a text",
 }
+_CHARACTERS = {
+    r"^[\w-]+$": " of letters, digits, _ and -",
+    "^[A-Za-z0-9._-]+$": " of letters, digits, ., _ and -",
+    "^(?!queue/)[A-Za-z0-9._/-]+$": " of letters, digits, ., _, / and -",
+    "^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*$": " of letters, digits, ., _, / and -",
+}
+"""Patterns in words; what others ask for is seen from their examples."""
+
 _SHOWN_LENGTH = 120
 
 
@@ -51,10 +59,12 @@ def _allowed(kind: str, schema: Mapping[str, Any]) -> str:
     if kind == "integer" and "minimum" in schema:
         words += f" from {schema['minimum']} to {schema['maximum']}"
     elif kind == "array":
-        words += " (not empty)" if schema.get("minItems") else ""
+        limits = ["not empty"] if schema.get("minItems") else []
+        limits += ["none twice"] if schema.get("uniqueItems") else []
+        words += f" ({', '.join(limits)})" if limits else ""
         words += f", each item {allowed(schema['items'])}"
-        words += ", none twice" if schema.get("uniqueItems") else ""
     elif kind == "string":
+        words += _CHARACTERS.get(schema.get("pattern", ""), "")
         if "maxLength" in schema:
             words += f" of at most {schema['maxLength']} characters"
         examples = [text for text in schema.get("examples", ()) if isinstance(text, str)]

@@ -41,7 +41,7 @@ def test_without_file_and_environment_there_are_defaults(tmp_path: Path) -> None
     assert found.pulse_bindings_api is None
     assert found.pulseload_instance_id is None
     assert found.pending_max_age == 7 * 24 * 3600
-    assert found.queue == "queue/guest/jobs"
+    assert found.pulse_queue == "jobs"
     names = [repository.name for repository in found.pulseload_repositories]
     assert {"try", "autoland", "mozilla-central", "mozilla-inbound", "mozilla-beta"} <= set(names)
 
@@ -114,7 +114,7 @@ def test_an_unknown_key_is_refused_with_a_suggestion(tmp_path: Path) -> None:
         ("PULSE_PREFETCH", "65536", "a whole number from 1 to 65535"),
         ("PULSELOAD_SESSION_TIMEOUT", "5", "a whole number from 6 to 1800"),
         ("PULSELOAD_STAGES", "validate,joint", 'PULSELOAD_STAGES[1] is "joint"'),
-        ("PULSELOAD_STAGES", "join,join", "none twice"),
+        ("PULSELOAD_STAGES", "join,join", "(not empty, none twice)"),
         ("PULSELOAD_STAGES", "", 'PULSELOAD_STAGES[0] is ""'),
         ("PULSELOAD_APP_ID", "a b", 'is "a b"; allowed: a text'),
         ("PULSE_QUEUE", "queue/me/jobs", "such as jobs"),
