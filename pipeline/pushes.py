@@ -1,7 +1,7 @@
 """Pushes: messages about them become push records, and records of one push are merged.
 
 The form of a record is `schemas/push.yml`. As bytes it is written in one way only: compact, its
-fields in the order of `FIELDS`.
+fields in a fixed order.
 """
 
 from dataclasses import dataclass
@@ -19,7 +19,8 @@ FIELDS: Final = (
     *("project", "revision", "revision_hash", "author", "push_timestamp", "push_id", "url"),
     "revisions",
 )
-"""A record's fields in the order they are written."""
+COMMIT_FIELDS: Final = ("revision", "author", "comment")
+"""The fields of a record, and of each of its `revisions`, in the order they are written."""
 
 Push = dict[str, Any]
 """A push record as `schemas/push.yml` has it."""
@@ -77,8 +78,13 @@ def dump(push: Push) -> bytes:
     found = {field: push[field] for field in FIELDS if field in push}
     for field, value in found.items():
         if isinstance(value, float):
-            # To the schema, as to JSON, 5.0 is an integer.
+            # To the schema, 5.0 is an integer.
             found[field] = int(value)
+    if "revisions" in found:
+        found["revisions"] = [
+            {field: commit[field] for field in COMMIT_FIELDS if field in commit}
+            for commit in found["revisions"]
+        ]
     try:
         return orjson.dumps(found)
     except orjson.JSONEncodeError as error:
