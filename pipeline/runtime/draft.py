@@ -17,6 +17,8 @@ from pulseload.headers import Header
 
 MAX_RECORDS = 4_000
 MAX_BYTES = 8 * 1_048_576
+CACHE_BYTES = 2 * 1_048_576
+"""How much of what was read from a table's rows is kept at hand."""
 
 
 class Output(NamedTuple):
@@ -26,7 +28,7 @@ class Output(NamedTuple):
     partition: int
     key: bytes | None
     value: bytes | None
-    headers: Sequence[Header]
+    headers: list[Header]
 
 
 class Rows(Protocol):
@@ -46,7 +48,8 @@ class Rows(Protocol):
 @lru_cache(maxsize=65_536)
 def partition_of(key: bytes, partitions: int) -> int:
     """Return the partition Kafka's own default partitioner gives a key."""
-    return (murmur2(key) & 0x7FFFFFFF) % partitions
+    hashed: int = murmur2(key)
+    return (hashed & 0x7FFFFFFF) % partitions
 
 
 class Table:
@@ -58,17 +61,29 @@ class Table:
     def __init__(self, rows: Rows) -> None:
         self._rows = rows
         self.changes: dict[bytes, bytes | None] = {}
+        self.size = 0
         self._groups: dict[bytes, set[bytes]] = {}
+        self._known: dict[bytes, bytes | None] = {}
+        self._known_bytes = 0
 
     def get(self, key: bytes) -> bytes | None:
         """Return the row's value, or None where there is none."""
         if key in self.changes:
             return self.changes[key]
-        return self._rows.get(key)
+        if key in self._known:
+            return self._known[key]
+        value = self._rows.get(key)
+        if self._known_bytes > CACHE_BYTES:
+            self._known.clear()
+            self._known_bytes = 0
+        self._known[key] = value
+        self._known_bytes += 100 + len(key) + len(value or b"")
+        return value
 
     def put(self, key: bytes, value: bytes | None) -> None:
         """Write a row; a value of None deletes it."""
         self.changes[key] = value
+        self.size += len(value or b"")
         group, nul, _ = key.partition(b"\0")
         if nul:
             self._groups.setdefault(group, set()).add(key)
@@ -97,9 +112,16 @@ class Table:
             yield ahead
             ahead = next(mine, None)
 
+    def walk(self, after: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        """Yield (key, value) of all committed rows behind a key, in order of their keys."""
+        return self._rows.scan(b"", after)
+
     def clear(self) -> None:
         """Forget the changes: they are committed, and the rows below have them."""
+        for key in self.changes.keys() & self._known.keys():
+            self._known[key] = self.changes[key]
         self.changes.clear()
+        self.size = 0
         self._groups.clear()
 
 
@@ -138,7 +160,7 @@ class Draft:
         """Send a record to `partition`, or to the one its key belongs to."""
         if partition is None:
             partition = partition_of(key or b"", self.partitions)
-        self.outputs.append(Output(topic, partition, key, value, headers))
+        self.outputs.append(Output(topic, partition, key, value, list(headers)))
         self._bytes += len(value or b"")
 
     def reach(self, record: Record) -> None:
@@ -151,7 +173,7 @@ class Draft:
         return (
             len(self.outputs) + sum(len(table.changes) for table in self.tables.values())
             >= self._max_records
-            or self._bytes >= self._max_bytes
+            or self._bytes + sum(table.size for table in self.tables.values()) >= self._max_bytes
         )
 
     @property

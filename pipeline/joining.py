@@ -1,0 +1,178 @@
+"""The join stage: jobs meet their pushes, or wait for them.
+
+Two tables, both by partition: `pushes` (push key → push record) and `pending-jobs` (one row per
+waiting job). A row's key is the job's push key, a NUL, and the job's offset in `jobs.valid` with
+leading zeros, so that a push's waiting jobs stand together in the order they came.
+
+Invariant: a push that is in `pushes` has no rows in `pending-jobs`. A release that is cut into
+several transactions puts the push into the table with its last one only; a job that comes in
+between therefore waits behind the others, and order is kept whatever is killed meanwhile.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Final, NamedTuple
+
+import orjson
+
+from pipeline import dead_letters, pushes
+from pipeline.runtime.draft import Draft
+from pipeline.runtime.records import Record
+from pulseload import topics
+from pulseload.headers import JOB_ID, PULSE_PREFIX, Header
+
+STAGE: Final = "join"
+INPUTS: Final = (topics.JOBS_VALID, topics.PUSHES)
+PUSHES: Final = "pushes"
+PENDING: Final = "pending-jobs"
+
+EXPIRED_REASON: Final = "pulseload.expired.reason"
+EXPIRED_PUSH: Final = "pulseload.expired.push"
+EXPIRED_WAITED: Final = "pulseload.expired.waited"
+
+SWEEP_ROWS: Final = 5_000
+"""How many waiting rows one tick looks at; the next tick goes on behind them."""
+
+
+class Waiting(NamedTuple):
+    """A row of `pending-jobs`: since when (ms since 1970), the job's headers, its bytes."""
+
+    since: int
+    headers: Sequence[Header]
+    job: bytes
+
+    @property
+    def job_id(self) -> bytes:
+        """The job's id, which the validate stage put into the headers."""
+        return next(value for name, value in self.headers if name == JOB_ID)
+
+    def pack(self) -> bytes:
+        """Return the row's bytes: time, a space, the headers as JSON, a new line, the job."""
+        # Header values may be any bytes; Latin-1 takes each byte as one character.
+        headers = [[name, value.decode("latin-1")] for name, value in self.headers]
+        return b"%d %b\n%b" % (self.since, orjson.dumps(headers), self.job)
+
+    @classmethod
+    def unpack(cls, row: bytes) -> "Waiting":
+        """Read what `pack` wrote."""
+        head, _, job = row.partition(b"\n")
+        since, _, headers = head.partition(b" ")
+        pairs = [(name, value.encode("latin-1")) for name, value in orjson.loads(headers)]
+        return cls(int(since), pairs, job)
+
+
+def joined(job: bytes, push: bytes) -> bytes:
+    """Return the value of `jobs.joined`; both go in byte by byte as they are."""
+    return b'{"job":%b,"push":%b}' % (job, push)
+
+
+def group(push_key: bytes) -> bytes:
+    """Return what a push's rows in `pending-jobs` begin with, before the NUL.
+
+    A revision of the 2016 form may hold a NUL; it is written as no UTF-8 text can be, so that
+    no two pushes share rows.
+    """
+    return push_key.replace(b"\0", b"\xc0\x80")
+
+
+class Join:
+    """The stage's functions. `max_age` is how many seconds a job may wait for its push."""
+
+    def __init__(self, max_age: int) -> None:
+        self._max_age_ms = max_age * 1_000
+        self._swept: dict[int, bytes] = {}
+
+    def process(self, records: Iterable[Record], draft: Draft) -> Iterator[None]:
+        """Join jobs with pushes; see `pipeline.runtime.draft.Process`."""
+        for record in records:
+            if record.topic == topics.PUSHES:
+                yield from self._push(record, draft)
+            else:
+                self._job(record, draft)
+            draft.reach(record)
+            if draft.full:
+                yield
+
+    def _job(self, record: Record, draft: Draft) -> None:
+        job_id = next((value for name, value in record.headers if name == JOB_ID), None)
+        if record.key is None or record.value is None or job_id is None:
+            message = f"no key, value or {JOB_ID} header: write jobs to {topics.JOBS_INBOX}"
+            _refuse(draft, topics.JOBS_DEAD_LETTER, record, message)
+            return
+        push = draft.tables[PUSHES].get(record.key)
+        if push is None:
+            row = b"%b\0%020d" % (group(record.key), record.offset)
+            waiting = Waiting(record.timestamp, record.headers, record.value)
+            draft.tables[PENDING].put(row, waiting.pack())
+        else:
+            _release(draft, job_id, record.headers, record.value, push)
+
+    def _push(self, record: Record, draft: Draft) -> Iterator[None]:
+        key, value, table = record.key or b"", record.value, draft.tables[PUSHES]
+        if value is None:
+            # A tombstone, as compacted topics have them: the push is forgotten.
+            table.put(key, None)
+            return
+        known = table.get(key)
+        try:
+            push = pushes.merge(known, value)
+        except ValueError as error:
+            message = f"no push record ({error}): write pushes to {topics.PUSHES_INBOX}"
+            _refuse(draft, topics.PUSHES_DEAD_LETTER, record, message)
+            return
+        if known is None:
+            yield from _release_all(draft, key, push)
+        if push != known:
+            table.put(key, push)
+
+    def tick(self, now: int, draft: Draft) -> Iterator[None]:
+        """Send away what has waited too long; see `pipeline.runtime.stage.Tick`.
+
+        Each call looks at `SWEEP_ROWS` rows more, so that a million waiting rows cost no more
+        at a time than a few; one that is due leaves within as many ticks as a round takes.
+        """
+        pending, swept = draft.tables[PENDING], self._swept
+        rows = pending.walk(swept.pop(draft.partition, b""))
+        for key, row in islice(rows, SWEEP_ROWS):
+            swept[draft.partition] = key
+            since = int(row[: row.index(b" ")])
+            if now - since >= self._max_age_ms:
+                _expire(draft, key, Waiting.unpack(row), (now - since) // 1_000)
+                pending.put(key, None)
+                if draft.full:
+                    yield
+        if next(rows, None) is None:
+            swept.pop(draft.partition, None)
+
+
+def _release_all(draft: Draft, push_key: bytes, push: bytes) -> Iterator[None]:
+    pending = draft.tables[PENDING]
+    for key, row in pending.scan(group(push_key)):
+        waiting = Waiting.unpack(row)
+        _release(draft, waiting.job_id, waiting.headers, waiting.job, push)
+        pending.put(key, None)
+        if draft.full:
+            yield
+
+
+def _release(
+    draft: Draft, job_id: bytes, headers: Iterable[Header], job: bytes, push: bytes
+) -> None:
+    carried = [header for header in headers if header[0].startswith(PULSE_PREFIX)]
+    draft.send(topics.JOBS_JOINED, job_id, joined(job, push), carried, draft.partition)
+
+
+def _expire(draft: Draft, row_key: bytes, waiting: Waiting, waited: int) -> None:
+    headers = [header for header in waiting.headers if header[0].startswith(PULSE_PREFIX)]
+    headers += [
+        (EXPIRED_REASON, b"push-unknown"),
+        (EXPIRED_PUSH, row_key.rpartition(b"\0")[0]),
+        (EXPIRED_WAITED, b"%d" % waited),
+    ]
+    draft.send(topics.JOBS_EXPIRED, waiting.job_id, waiting.job, headers, draft.partition)
+
+
+def _refuse(draft: Draft, topic: str, record: Record, message: str) -> None:
+    dead_letters.send(
+        draft, topic, record, reason=dead_letters.NOT_VALIDATED, message=message, stage=STAGE
+    )

@@ -1,0 +1,112 @@
+"""Records from Faust as partition batches: what one fetch brought for one partition is one event.
+
+Public settings do the most of it: a `ConsumerScheduler` that hands over lists, and a schema that
+lets them through. The one thing Faust has no setting for, reading only what is committed, is a
+transport of our own.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import faust
+from aiokafka import AIOKafkaConsumer
+from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport
+from faust.transport.utils import DefaultSchedulingStrategy
+
+from pipeline.runtime.records import Record
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The records one fetch brought for one partition, in order, and the epoch it came in.
+
+    An epoch ends when partitions are revoked: what was fetched before is fetched again by
+    whoever owns the partition then, so that a batch of an earlier epoch must be dropped.
+    """
+
+    topic: str
+    partition: int
+    epoch: int
+    records: Sequence[Record]
+
+    @property
+    def size(self) -> int:
+        """The bytes of all values."""
+        return sum(len(record.value or b"") for record in self.records)
+
+
+class _Envelope:
+    """A batch in the shape of the one record that Faust expects."""
+
+    __slots__ = (
+        "checksum",
+        "headers",
+        "key",
+        "offset",
+        "partition",
+        "serialized_key_size",
+        "serialized_value_size",
+        "timestamp",
+        "timestamp_type",
+        "topic",
+        "value",
+    )
+
+    def __init__(self, batch: Batch) -> None:
+        last = batch.records[-1]
+        self.topic = batch.topic
+        self.partition = batch.partition
+        self.offset = last.offset
+        self.timestamp = last.timestamp
+        self.timestamp_type = 0
+        self.headers: tuple[()] = ()
+        self.key = None
+        self.value = batch
+        self.checksum = None
+        self.serialized_key_size = 0
+        self.serialized_value_size = 0
+
+
+def scheduler(epoch: Callable[[], int]) -> type[DefaultSchedulingStrategy]:
+    """Return a `ConsumerScheduler` that yields one `Batch` per partition of a fetch."""
+
+    class PartitionBatches(DefaultSchedulingStrategy):  # type: ignore[misc]
+        def iterate(self, records: Mapping[Any, list[Record]]) -> Iterator[tuple[Any, _Envelope]]:
+            now = epoch()
+            for tp, fetched in records.items():
+                if fetched:
+                    yield tp, _Envelope(Batch(tp.topic, tp.partition, now, fetched))
+
+    return PartitionBatches
+
+
+class BatchSchema(faust.Schema):  # type: ignore[misc]
+    """Lets a `Batch` through to the agent as it is."""
+
+    def loads_key(self, app: Any, message: Any, **_: Any) -> None:
+        """Return nothing: a batch has no key."""
+
+    def loads_value(self, app: Any, message: Any, **_: Any) -> Batch:  # noqa: ARG002
+        """Return the batch."""
+        batch: Batch = message.value
+        return batch
+
+
+class _CommittedThread(AIOKafkaConsumerThread):  # type: ignore[misc]
+    def _create_worker_consumer(self, transport: Any) -> AIOKafkaConsumer:
+        consumer = super()._create_worker_consumer(transport)
+        # Faust sets this only for its own exactly-once, which is not the one used here.
+        consumer._isolation_level = "read_committed"
+        return consumer
+
+
+class _CommittedConsumer(Consumer):  # type: ignore[misc]
+    def _new_consumer_thread(self) -> _CommittedThread:
+        return _CommittedThread(self, loop=self.loop, beacon=self.beacon)
+
+
+class CommittedTransport(Transport):  # type: ignore[misc]
+    """Faust's Kafka transport, reading committed records only."""
+
+    Consumer = _CommittedConsumer

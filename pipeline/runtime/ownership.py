@@ -1,0 +1,220 @@
+"""Which tasks are this worker's, as Kafka's group tells it: opening, pausing and closing them."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from pipeline.runtime.batches import Batch
+from pipeline.runtime.restore import Changelog, reader, restore
+from pipeline.runtime.stage import Stage
+from pipeline.runtime.store import Store
+from pipeline.runtime.task import Task
+from pipeline.runtime.transaction import Transactions
+from pulseload.errors import Failure
+from pulseload.topics import changelog
+
+log = logging.getLogger(__name__)
+
+AGREE_SECONDS = 10
+"""How long a committed offset may take to show after the transaction that carried it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where tasks run: consumer group, partition count, how to connect, and the state folder."""
+
+    group: str
+    partitions: int
+    clients: Mapping[str, Any]
+    state: Path
+
+
+class Ownership:
+    """The tasks of this worker.
+
+    `assigned` and `revoked` follow the group's rebalances; between them `accept` hands batches
+    to tasks. `epoch` counts revocations. `failed` is called once a task cannot go on.
+    """
+
+    def __init__(
+        self, stages: Sequence[Stage], place: Place, failed: Callable[[BaseException], None]
+    ) -> None:
+        self.epoch = 0
+        self.tasks: dict[tuple[str, int], Task] = {}
+        self._stages = {stage.name: stage for stage in stages}
+        self._stage_of = {topic: stage.name for stage in stages for topic in stage.inputs}
+        self._place = place
+        self._failed = failed
+
+    async def accept(self, batch: Batch) -> None:
+        """Hand a batch to its task; waits while that one is busy.
+
+        A batch fetched before the last revocation is dropped: it is read again.
+        """
+        task = self.tasks.get((self._stage_of[batch.topic], batch.partition))
+        if batch.epoch == self.epoch and task is not None:
+            await task.put(batch)
+
+    async def revoked(self) -> None:
+        """End the epoch: drop what is queued, finish the transactions in hand."""
+        self.epoch += 1
+        await asyncio.gather(*(task.pause() for task in self.tasks.values()))
+
+    async def close(self) -> None:
+        """Finish the transactions in hand and let go of everything."""
+        self.epoch += 1
+        tasks, self.tasks = list(self.tasks.values()), {}
+        await asyncio.gather(*(task.close() for task in tasks))
+
+    async def assigned(self, owned: Callable[[], Iterable[TopicPartition]]) -> None:
+        """Close the tasks that moved away, open those that came: fence, restore, compare.
+
+        `owned` tells what is assigned at the moment it is called. Ends early when partitions
+        are revoked meanwhile. Raises `Failure` where topics and state contradict each other.
+        """
+        epoch = self.epoch
+        wanted = self._tasks_of(owned())
+        gone = [self.tasks.pop(name) for name in list(self.tasks) if name not in wanted]
+        await asyncio.gather(*(task.close() for task in gone))
+        opened: list[Task] = []
+        try:
+            for name in sorted(wanted - self.tasks.keys()):
+                # A handler that a later rebalance has overtaken would fence the new owner.
+                if epoch != self.epoch or name not in self._tasks_of(owned()):
+                    return
+                opened.append(await self._open(*name))
+            if opened and await self._prepare(opened, lambda: epoch == self.epoch):
+                for task in opened:
+                    task.start()
+                    self.tasks[task.stage.name, task.partition] = task
+                opened = []
+                log.info("working on %s", ", ".join(f"{stage}/{n}" for stage, n in self.tasks))
+        finally:
+            await asyncio.gather(*(task.close() for task in opened))
+
+    def _tasks_of(self, owned: Iterable[TopicPartition]) -> set[tuple[str, int]]:
+        found: dict[tuple[str, int], set[str]] = {}
+        for tp in owned:
+            stage = self._stage_of.get(tp.topic)
+            if stage is not None:
+                found.setdefault((stage, tp.partition), set()).add(tp.topic)
+        for (stage, number), topics in found.items():
+            apart = set(self._stages[stage].inputs) - topics
+            if apart:
+                raise Failure(
+                    f"partition {number} of {', '.join(sorted(apart))} was assigned apart from "
+                    f"{', '.join(sorted(topics))}: all topics of a stage must have the same "
+                    "number of partitions (`pulseload check` tells), and all workers of a group "
+                    "the same sources"
+                )
+        return set(found)
+
+    async def _open(self, stage_name: str, partition: int) -> Task:
+        stage, place = self._stages[stage_name], self._place
+        transactions = Transactions(
+            f"{place.group}-{stage_name}-{partition}", place.group, place.clients
+        )
+        await transactions.start()
+        try:
+            store = Store(
+                place.state / stage_name / str(partition), [*stage.tables, stage.positions]
+            )
+        except BaseException:
+            await transactions.stop()
+            raise
+        return Task(
+            stage, partition, place.partitions, place.group, store, transactions, self._failed
+        )
+
+    @contextlib.asynccontextmanager
+    async def _reader(self) -> AsyncIterator[AIOKafkaConsumer]:
+        consumer = reader(self._place.clients, self._place.group)
+        try:
+            await consumer.start()
+            yield consumer
+        finally:
+            await consumer.stop()
+
+    async def _prepare(self, tasks: Sequence[Task], current: Callable[[], bool]) -> bool:
+        """Restore stores and settle positions; returns False if overtaken meanwhile."""
+        group = self._place.group
+        async with self._reader() as consumer:
+            changelogs = [
+                Changelog(changelog(group, table), task.partition, table, task.store)
+                for task in tasks
+                for table in task.store.tables
+            ]
+            if not await restore(consumer, changelogs, current):
+                return False
+            inputs = [
+                TopicPartition(topic, task.partition)
+                for task in tasks
+                for topic in task.stage.inputs
+            ]
+            begins = await consumer.beginning_offsets(inputs)
+            ends = await consumer.end_offsets(inputs)
+            for task in tasks:
+                await self._settle(consumer, task, begins, ends)
+        return True
+
+    async def _settle(
+        self,
+        consumer: AIOKafkaConsumer,
+        task: Task,
+        begins: Mapping[TopicPartition, int],
+        ends: Mapping[TopicPartition, int],
+    ) -> None:
+        """Make sure that the state and the group's committed offsets tell the same."""
+        rows = task.store.rows(task.stage.positions)
+        missing: dict[str, int] = {}
+        for tp in [TopicPartition(topic, task.partition) for topic in task.stage.inputs]:
+            row = rows.get(tp.topic.encode())
+            position = int(row) if row else None
+            committed = await self._committed(consumer, tp, position)
+            if position is None and committed is None:
+                continue
+            where = f"{tp.topic}/{tp.partition}"
+            if position is None or (committed is not None and committed != position):
+                raise Failure(
+                    f"the state of {task} says that {where} was read up to "
+                    f"{'nowhere' if position is None else position}, the group "
+                    f"{self._place.group} has committed {committed}: offsets were moved or a "
+                    "changelog topic was emptied; put them back, or start anew under another "
+                    "PULSELOAD_APP_ID"
+                )
+            if position > ends[tp]:
+                raise Failure(
+                    f"{where} ends at {ends[tp]}, but was read up to {position} before: the topic "
+                    "was made anew; start anew under another PULSELOAD_APP_ID"
+                )
+            if position < begins[tp]:
+                log.error(
+                    "%s: %d records were deleted by retention before they were read",
+                    where,
+                    begins[tp] - position,
+                )
+            if committed is None:
+                missing[tp.topic] = position
+            task.positions[tp.topic] = position
+        if missing:
+            log.warning("%s: the group's offsets had expired, set again from the state", task)
+            await task.transactions.commit([], missing, task.partition)
+
+    async def _committed(
+        self, consumer: AIOKafkaConsumer, tp: TopicPartition, expected: int | None
+    ) -> int | None:
+        # The mark that makes a transaction's offsets valid may come a moment after the
+        # transaction itself.
+        found: int | None = await consumer.committed(tp)
+        for _ in range(AGREE_SECONDS * 10):
+            if found == expected:
+                break
+            await asyncio.sleep(0.1)
+            found = await consumer.committed(tp)
+        return found

@@ -1,0 +1,85 @@
+"""From changelog topics back to stores."""
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final, NamedTuple
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from pipeline.runtime.store import Store
+
+FETCH_BYTES: Final = 4 * 1_048_576
+POLL_RECORDS: Final = 10_000
+
+log = logging.getLogger(__name__)
+
+
+class Changelog(NamedTuple):
+    """One table of one store, and the topic partition its changes are written to."""
+
+    topic: str
+    partition: int
+    table: str
+    store: Store
+
+
+def reader(clients: Mapping[str, Any], group: str | None = None) -> AIOKafkaConsumer:
+    """Return a consumer, not started, that reads committed records of what it is assigned.
+
+    With a group it can also be asked what that group has committed; it never joins it.
+    """
+    return AIOKafkaConsumer(
+        **clients,
+        group_id=group,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        isolation_level="read_committed",
+        max_partition_fetch_bytes=FETCH_BYTES,
+        # Kafka answers a connection's requests in turn: a fetch that waits for records would
+        # hold up every question about offsets.
+        fetch_max_wait_ms=10,
+    )
+
+
+async def restore(
+    consumer: AIOKafkaConsumer, changelogs: Iterable[Changelog], wanted: Callable[[], bool]
+) -> bool:
+    """Bring stores up to the end of their changelogs, as far as it is committed.
+
+    `consumer` is a started `reader`. `wanted` is asked between polls; where it says no, the
+    restore ends early and returns False: what is in the stores then is right, but not all.
+    A store that does not fit its changelog (it is ahead, or the changelog no longer holds what
+    follows) is emptied and filled from the beginning.
+    """
+    by_partition = {TopicPartition(log_.topic, log_.partition): log_ for log_ in changelogs}
+    if not by_partition:
+        return True
+    consumer.assign(list(by_partition))
+    begins = await consumer.beginning_offsets(list(by_partition))
+    ends = await consumer.end_offsets(list(by_partition))
+    for tp, entry in by_partition.items():
+        position = entry.store.position(entry.table)
+        if position > ends[tp] or 0 < position < begins[tp]:
+            log.warning("state in %s does not fit %s, restoring it anew", entry.store.path, tp)
+            entry.store.wipe()
+    for tp, entry in by_partition.items():
+        consumer.seek(tp, max(entry.store.position(entry.table), begins[tp]))
+    behind = {tp for tp in by_partition if await consumer.position(tp) < ends[tp]}
+    rows, began = 0, time.monotonic()
+    while behind:
+        if not wanted():
+            return False
+        polled = await consumer.getmany(timeout_ms=200, max_records=POLL_RECORDS)
+        for tp, records in polled.items():
+            entry = by_partition[tp]
+            changes = {r.key: r.value for r in records if r.key is not None}
+            entry.store.write({entry.table: changes}, {entry.table: records[-1].offset + 1})
+            rows += len(records)
+        behind = {tp for tp in behind if await consumer.position(tp) < ends[tp]}
+    for tp, entry in by_partition.items():
+        # Past the last record stand only marks of transactions: skip them next time.
+        entry.store.write({}, {entry.table: max(ends[tp], entry.store.position(entry.table))})
+    if rows:
+        log.info("restored %d rows in %.1f s", rows, time.monotonic() - began)
+    return True

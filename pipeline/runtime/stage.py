@@ -1,0 +1,31 @@
+"""What a stage is, as far as the runtime must know."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from pipeline.runtime.draft import Draft, Process
+
+Tick = Callable[[int, Draft], Iterator[None]]
+"""What a stage does when time passes: `(now, draft) -> iterator`, `now` in ms since 1970.
+
+It works like `Process` without records: each `yield` is a place to commit.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A step of the pipeline: its input topics, its tables and its pure functions.
+
+    A *task* is a stage's work on one partition number, over all its input topics.
+    """
+
+    name: str
+    inputs: Sequence[str]
+    process: Process
+    tables: Sequence[str] = ()
+    tick: Tick | None = None
+
+    @property
+    def positions(self) -> str:
+        """The table every stage has: input topic → offset of the next record to work on."""
+        return f"{self.name}-positions"

@@ -1,0 +1,191 @@
+"""The local copy of a task's tables: one RocksDB folder per stage and partition.
+
+It is a cache of the changelog topics. Deleting it at any time, also while nothing runs, costs a
+restore and nothing else; a crash loses at most what the changelog gives back.
+"""
+
+import json
+import logging
+import shutil
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from rocksdict import (
+    BlockBasedOptions,
+    Cache,
+    Options,
+    Rdict,
+    ReadOptions,
+    WriteBatch,
+    WriteBufferManager,
+    WriteOptions,
+)
+
+log = logging.getLogger(__name__)
+
+CACHE_BYTES: Final = 48 * 1_048_576
+"""Blocks and write buffers of all stores of one process together."""
+
+STALE_SECONDS: Final = 12 * 3_600
+"""A copy not written for this long is dropped.
+
+A compacted topic keeps the mark of a deleted row for `delete.retention.ms` (a day); a copy that
+slept through it would keep the row for ever.
+"""
+
+_FORMAT: Final = 1
+_META: Final = b"\x00format"
+_POSITION: Final = b"\x01"
+_TABLES: Final = 0x10
+
+
+class _Shared:
+    """What the stores of one process share, so that many partitions stay within one bound."""
+
+    def __init__(self) -> None:
+        self.cache = Cache(CACHE_BYTES)
+        self.buffers = WriteBufferManager.new_write_buffer_manager_with_cache(
+            CACHE_BYTES // 2, allow_stall=False, cache=self.cache
+        )
+
+    def options(self) -> Options:
+        table = BlockBasedOptions()
+        table.set_block_cache(self.cache)
+        table.set_cache_index_and_filter_blocks(True)
+        table.set_bloom_filter(10, False)
+        options = Options(raw_mode=True)
+        options.create_if_missing(True)
+        options.set_block_based_table_factory(table)
+        options.set_write_buffer_manager(self.buffers)
+        options.set_write_buffer_size(8 * 1_048_576)
+        options.set_max_write_buffer_number(2)
+        options.set_max_open_files(64)
+        options.set_keep_log_file_num(1)
+        options.set_max_background_jobs(2)
+        return options
+
+
+_shared: list[_Shared] = []
+
+
+def _options() -> Options:
+    if not _shared:
+        _shared.append(_Shared())
+    return _shared[0].options()
+
+
+class StoreRows:
+    """The rows of one table in a store; see `pipeline.runtime.draft.Rows`."""
+
+    def __init__(self, db: Rdict, prefix: bytes) -> None:
+        self._db = db
+        self._prefix = prefix
+
+    def get(self, key: bytes) -> bytes | None:
+        """Return the row's value, or None where there is none."""
+        found: bytes | None = self._db.get(self._prefix + key)
+        return found
+
+    def scan(self, prefix: bytes, after: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        """Yield (key, value) of the rows whose key starts with `prefix`, in order of their keys.
+
+        Only keys greater than `after` come. What was there when this began is what comes.
+        """
+        low = self._prefix + max(prefix, after)
+        whole = self._prefix + prefix
+        cut = len(self._prefix)
+        options = ReadOptions()
+        options.set_iterate_upper_bound(_after(whole))
+        for key, value in self._db.items(from_key=low, read_opt=options):
+            short = key[cut:]
+            if short != after or not after:
+                yield short, value
+
+
+def _after(prefix: bytes) -> bytes:
+    """Return the least key greater than every key that starts with `prefix`."""
+    trimmed = prefix.rstrip(b"\xff")
+    return trimmed[:-1] + bytes([trimmed[-1] + 1])
+
+
+class Store:
+    """The tables of one task. `tables` are their names; the order does not matter.
+
+    A folder written by another version, with other tables, or too long ago is emptied first.
+    """
+
+    def __init__(self, path: Path, tables: Sequence[str]) -> None:
+        self.path = path
+        self.tables = sorted(tables)
+        self._prefixes = {name: bytes([_TABLES + i]) for i, name in enumerate(self.tables)}
+        self._unlogged = WriteOptions()
+        # The changelog is the log; a second one on disk would only be slower.
+        self._unlogged.disable_wal = True
+        self._open()
+        if not self._usable():
+            self.wipe()
+
+    def _open(self) -> None:
+        self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            self._db = Rdict(str(self.path), _options())
+        except Exception as error:  # noqa: BLE001 - whatever rocksdict raises
+            # What RocksDB cannot open (a torn file, another version's) the changelog gives back.
+            log.warning("state in %s cannot be opened, restoring it anew: %s", self.path, error)
+            shutil.rmtree(self.path)
+            self._db = Rdict(str(self.path), _options())
+
+    def _usable(self) -> bool:
+        found = self._db.get(_META)
+        if found is None:
+            return False
+        meta = json.loads(found)
+        known: bool = meta["format"] == _FORMAT and meta["tables"] == self.tables
+        return known and abs(time.time() - meta["written"]) < STALE_SECONDS
+
+    def _meta(self) -> bytes:
+        return json.dumps(
+            {"format": _FORMAT, "tables": self.tables, "written": int(time.time())}
+        ).encode()
+
+    def wipe(self) -> None:
+        """Empty the store: every table, and every position."""
+        self._db.close()
+        shutil.rmtree(self.path)
+        self._open()
+        self._db.put(_META, self._meta())
+
+    def rows(self, table: str) -> StoreRows:
+        """Return the committed rows of a table."""
+        return StoreRows(self._db, self._prefixes[table])
+
+    def position(self, table: str) -> int:
+        """Return the offset in the table's changelog up to which this store holds it."""
+        found = self._db.get(_POSITION + table.encode())
+        return int(found) if found else 0
+
+    def write(
+        self,
+        changes: Mapping[str, Mapping[bytes, bytes | None]],
+        positions: Mapping[str, int],
+    ) -> None:
+        """Apply changes (None deletes) and the changelog positions they lead to, all or none."""
+        batch = WriteBatch(raw_mode=True)
+        for table, rows in changes.items():
+            prefix = self._prefixes[table]
+            for key, value in rows.items():
+                if value is None:
+                    batch.delete(prefix + key)
+                else:
+                    batch.put(prefix + key, value)
+        for table, position in positions.items():
+            batch.put(_POSITION + table.encode(), b"%d" % position)
+        batch.put(_META, self._meta())
+        self._db.write(batch, self._unlogged)
+
+    def close(self) -> None:
+        """Write what memory holds to disk and let go of the folder."""
+        self._db.flush()
+        self._db.close()

@@ -1,0 +1,193 @@
+"""A task: a stage's work on one partition number, one transaction after the other."""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final
+
+from pipeline.runtime.batches import Batch
+from pipeline.runtime.draft import Draft, Output
+from pipeline.runtime.records import Record
+from pipeline.runtime.stage import Stage
+from pipeline.runtime.store import Store
+from pipeline.runtime.transaction import Transactions
+from pulseload.topics import changelog
+
+QUEUE_RECORDS: Final = 8_000
+QUEUE_BYTES: Final = 16 * 1_048_576
+"""How much waits for one task, at most one batch more, before its stage takes no more."""
+
+BATCH_RECORDS: Final = 4_000
+BATCH_BYTES: Final = 4 * 1_048_576
+"""How much of what waits is worked on in one go."""
+
+TICK_SECONDS: Final = 1.0
+"""How often a stage is told that time has passed."""
+
+log = logging.getLogger(__name__)
+
+
+class Task:
+    """Works on one partition number of a stage, from `start` to `close`.
+
+    Each round takes what is queued, lets the stage draft what it means, and commits the draft:
+
+    1. outputs, changelog records and input offsets in one Kafka transaction;
+    2. only then the same changes, and the changelog position they lead to, in the local store.
+
+    A crash between the two costs nothing: the store is behind its changelog and is brought up
+    to it when the task is opened again. Any failure is handed to `failed` and ends the task; it
+    must end the process too, since what Kafka holds and what memory holds may now differ.
+    """
+
+    def __init__(
+        self,
+        stage: Stage,
+        partition: int,
+        partitions: int,
+        group: str,
+        store: Store,
+        transactions: Transactions,
+        failed: Callable[[BaseException], None],
+    ) -> None:
+        self.stage = stage
+        self.partition = partition
+        self.store = store
+        self.transactions = transactions
+        self._changelogs = {
+            name: changelog(group, name) for name in (*stage.tables, stage.positions)
+        }
+        self._failed = failed
+        self._draft = Draft(
+            partition, partitions, {name: store.rows(name) for name in stage.tables}
+        )
+        self._queue: deque[Batch] = deque()
+        self._queued = self._queued_bytes = 0
+        self._round = 0
+        self._wake = asyncio.Event()
+        self._room = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._leaving = False
+        self._running: asyncio.Task[None] | None = None
+        self._ticked = time.monotonic()
+        self.positions: dict[str, int] = {}
+
+    def __str__(self) -> str:
+        return f"{self.stage.name}/{self.partition}"
+
+    def start(self) -> None:
+        """Begin to work on what is put. Store and `positions` must be right by now."""
+        self._room.set()
+        self._idle.set()
+        self._running = asyncio.create_task(self._run(), name=str(self))
+
+    async def put(self, batch: Batch) -> None:
+        """Queue a batch; waits while the queue is full. A pause meanwhile drops it."""
+        began = self._round
+        while self._queued >= QUEUE_RECORDS or self._queued_bytes >= QUEUE_BYTES:
+            self._room.clear()
+            await self._room.wait()
+        if self._round == began and not self._leaving:
+            self._queue.append(batch)
+            self._queued += len(batch.records)
+            self._queued_bytes += batch.size
+            self._wake.set()
+
+    def _drop(self) -> None:
+        self._round += 1
+        self._queue.clear()
+        self._queued = self._queued_bytes = 0
+        self._room.set()
+
+    async def pause(self) -> None:
+        """Drop what is queued and wait for the transaction in hand.
+
+        What was read but not committed will be read again from the committed offsets.
+        """
+        self._drop()
+        if self._running is not None:
+            await self._idle.wait()
+
+    async def close(self) -> None:
+        """Finish the transaction in hand, then let go of producer and store."""
+        self._leaving = True
+        self._drop()
+        self._wake.set()
+        if self._running is not None:
+            await asyncio.wait([self._running])
+        await self.transactions.stop()
+        self.store.close()
+
+    async def _run(self) -> None:
+        try:
+            while not self._leaving:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(self._until_tick()):
+                        await self._wake.wait()
+                self._idle.clear()
+                await self._commit_each(self.stage.process(self._taken(), self._draft))
+                if self.stage.tick is not None and self._until_tick() == 0:
+                    self._ticked = time.monotonic()
+                    await self._commit_each(self.stage.tick(int(time.time() * 1000), self._draft))
+                self._idle.set()
+        except Exception as error:  # noqa: BLE001 - whatever it is, nothing may go on after it
+            self._failed(error)
+        finally:
+            self._idle.set()
+
+    def _until_tick(self) -> float | None:
+        if self.stage.tick is None:
+            return None
+        return max(0.0, self._ticked + TICK_SECONDS - time.monotonic())
+
+    def _taken(self) -> Iterator[Record]:
+        """Yield what is queued, as far as it belongs into one go and was not worked on before."""
+        taken = size = 0
+        while self._queue and taken < BATCH_RECORDS and size < BATCH_BYTES:
+            batch = self._queue.popleft()
+            self._queued -= len(batch.records)
+            self._queued_bytes -= batch.size
+            taken += len(batch.records)
+            size += batch.size
+            position = self.positions.get(batch.topic, 0)
+            for record in batch.records:
+                # After a rebalance Faust may hand over again what it had read before.
+                if record.offset >= position:
+                    yield record
+        self._room.set()
+        if not self._queue:
+            self._wake.clear()
+
+    async def _commit_each(self, steps: Iterator[None]) -> None:
+        began = self._round
+        for _ in steps:
+            await self._commit()
+            if self._round != began:
+                # Paused within a long piece of work: the rest of it was not reached, and is
+                # done by whoever reads its record next.
+                return
+        await self._commit()
+
+    async def _commit(self) -> None:
+        draft = self._draft
+        if draft.empty:
+            return
+        positions = {topic.encode(): b"%d" % offset for topic, offset in draft.offsets.items()}
+        changes: dict[str, Mapping[bytes, bytes | None]] = {
+            name: table.changes for name, table in draft.tables.items() if table.changes
+        }
+        if positions:
+            changes[self.stage.positions] = positions
+        for name, rows in changes.items():
+            topic = self._changelogs[name]
+            for key, value in rows.items():
+                draft.outputs.append(Output(topic, self.partition, key, value, []))
+        ends = await self.transactions.commit(draft.outputs, draft.offsets, self.partition)
+        self.store.write(
+            changes, {name: ends[self._changelogs[name], self.partition] for name in changes}
+        )
+        self.positions.update(draft.offsets)
+        draft.clear()

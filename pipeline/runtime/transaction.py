@@ -1,0 +1,139 @@
+"""One Kafka transaction per draft, by the one producer that a task has."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.errors import ProducerFenced
+
+from pipeline.runtime.draft import Output
+from pulseload.errors import Failure
+
+TRANSACTION_SECONDS: Final = 20
+"""After this long the broker ends a transaction that a dead worker left open."""
+
+BATCH_BYTES: Final = 500_000
+"""How large a batch of records grows; far below what any topic takes."""
+
+log = logging.getLogger(__name__)
+
+
+class Fenced(Failure):
+    """Another worker has this task now. Nothing that was in hand was committed."""
+
+
+class Transactions:
+    """The transactions of one task, told from all others by `transactional_id`.
+
+    `start` fences whoever used the same id before and ends what they left open; from then on
+    only this object can commit under that id.
+    """
+
+    def __init__(self, transactional_id: str, group: str, clients: Mapping[str, Any]) -> None:
+        self.transactional_id = transactional_id
+        self._group = group
+        self._clients = clients
+
+    async def start(self) -> None:
+        """Connect and fence. Raises aiokafka's KafkaError where that cannot be done."""
+        self._producer = AIOKafkaProducer(
+            **self._clients,
+            transactional_id=self.transactional_id,
+            transaction_timeout_ms=TRANSACTION_SECONDS * 1_000,
+            max_batch_size=BATCH_BYTES,
+            linger_ms=0,
+            request_timeout_ms=15_000,
+            # Kafka refuses a produce for a moment after each commit; the default of 100 ms
+            # would cost a quarter of the throughput.
+            retry_backoff_ms=20,
+        )
+        try:
+            async with asyncio.timeout(2 * TRANSACTION_SECONDS):
+                await self._producer.start()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def commit(
+        self, outputs: Sequence[Output], offsets: Mapping[str, int], partition: int
+    ) -> dict[tuple[str, int], int]:
+        """Send outputs and the input offsets of `partition` in one transaction, and commit it.
+
+        Returns for each (topic, partition) written to the offset after its last record. Raises
+        `Fenced` where another worker has taken over, aiokafka's KafkaError or TimeoutError where
+        Kafka fails; then nothing of it was committed, unless the failure hit the commit itself,
+        and the process must end: the next `start` under this id settles either case.
+        """
+        try:
+            async with asyncio.timeout(2 * TRANSACTION_SECONDS):
+                return await self._commit(outputs, offsets, partition)
+        except ProducerFenced as error:
+            raise Fenced(
+                f"{self.transactional_id} was taken over by another worker; "
+                "what was in hand is left to it"
+            ) from error
+
+    async def _commit(
+        self, outputs: Sequence[Output], offsets: Mapping[str, int], partition: int
+    ) -> dict[tuple[str, int], int]:
+        producer = self._producer
+        await producer.begin_transaction()
+        try:
+            by_target: dict[tuple[str, int], list[Output]] = {}
+            for output in outputs:
+                by_target.setdefault((output.topic, output.partition), []).append(output)
+            sending = [
+                asyncio.ensure_future(self._send(topic, number, records))
+                for (topic, number), records in by_target.items()
+            ]
+            try:
+                if offsets:
+                    reached = {
+                        TopicPartition(topic, partition): offset
+                        for topic, offset in offsets.items()
+                    }
+                    await producer.send_offsets_to_transaction(reached, self._group)
+                ends = await asyncio.gather(*sending)
+            finally:
+                for task in sending:
+                    task.cancel()
+            await producer.commit_transaction()
+        except BaseException:
+            with contextlib.suppress(Exception):
+                async with asyncio.timeout(2):
+                    await producer.abort_transaction()
+            raise
+        return dict(zip(by_target, ends, strict=True))
+
+    async def _send(self, topic: str, partition: int, records: Iterable[Output]) -> int:
+        producer = self._producer
+        delivered: list[tuple[asyncio.Future[Any], int]] = []
+        batch, count = producer.create_batch(), 0
+        for record in records:
+            fields = {
+                "timestamp": None,
+                "key": record.key,
+                "value": record.value,
+                "headers": record.headers,
+            }
+            if batch.append(**fields) is None:
+                sent = await producer.send_batch(batch, topic, partition=partition)
+                delivered.append((sent, count))
+                batch, count = producer.create_batch(), 0
+                batch.append(**fields)
+            count += 1
+        sent = await producer.send_batch(batch, topic, partition=partition)
+        delivered.append((sent, count))
+        end = 0
+        for future, length in delivered:
+            end = (await future).offset + length
+        return end
+
+    async def stop(self) -> None:
+        """Let go of the connection, whatever state it is in."""
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(5):
+                await self._producer.stop()

@@ -1,0 +1,23 @@
+"""Which stages there are, and what each is made of."""
+
+from pipeline.joining import INPUTS as JOIN_INPUTS
+from pipeline.joining import PENDING, PUSHES, Join
+from pipeline.joining import STAGE as JOIN
+from pipeline.runtime.stage import Stage
+from pipeline.validation import STAGE as VALIDATE
+from pipeline.validation import Validation
+from pulseload.repositories import Repositories
+from pulseload.settings import Settings
+
+
+def build(settings: Settings) -> list[Stage]:
+    """Return the stages that the settings name, in the order of the flow."""
+    validation = Validation(
+        settings.pulse_data_ingestion_sources, Repositories(settings.pulseload_repositories)
+    )
+    join = Join(settings.pending_max_age)
+    stages = [
+        Stage(VALIDATE, validation.inputs, validation.process),
+        Stage(JOIN, JOIN_INPUTS, join.process, (PUSHES, PENDING), join.tick),
+    ]
+    return [stage for stage in stages if stage.name in settings.pulseload_stages]

@@ -1,0 +1,128 @@
+"""The Faust application: a group member whose agents hand partition batches to tasks."""
+
+import logging
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import faust
+from faust.app.base import BootStrategy
+
+from pipeline import stages
+from pipeline.runtime.batches import Batch, BatchSchema, CommittedTransport, scheduler
+from pipeline.runtime.ownership import Ownership, Place
+from pipeline.runtime.stage import Stage
+from pipeline.state import StateFolder
+from pulseload import kafka
+from pulseload import settings as settings_module
+from pulseload.errors import Failure
+from pulseload.settings import Settings
+
+POLL_RECORDS = 4_000
+FETCH_BYTES = 2 * 1_048_576
+BUFFERED_BATCHES = 16
+"""How many batches Faust holds for one stage before it stops fetching what fills it."""
+
+log = logging.getLogger(__name__)
+
+
+class _Boot(BootStrategy):  # type: ignore[misc]
+    # Two workers on one machine would fight for Faust's web port.
+    enable_web = False
+
+
+class _App(faust.App):  # type: ignore[misc]
+    BootStrategy = _Boot
+
+    def _new_transport(self) -> CommittedTransport:
+        return CommittedTransport(self.conf.broker_consumer, self)
+
+
+class _Worker(faust.Worker):  # type: ignore[misc]
+    """Checks what a worker needs before Faust starts, and ends with one line if it lacks."""
+
+    def execute_from_commandline(self) -> None:
+        try:
+            self.loop.run_until_complete(kafka.require(configured))
+        except Failure as failure:
+            sys.exit(f"pulseload: {failure}")
+        super().execute_from_commandline()
+
+
+def _loaded() -> Settings:
+    try:
+        return settings_module.load()
+    except Failure as failure:
+        sys.exit(f"pulseload: {failure}")
+
+
+def build(settings: Settings, folder: StateFolder) -> faust.App:
+    """Return the Faust app of a worker with these settings, its agents and hooks in place."""
+    chosen = stages.build(settings)
+    place = Place(
+        settings.pulseload_app_id,
+        settings.pulseload_partitions,
+        kafka.connection(settings),
+        folder.path,
+    )
+    ownership = Ownership(chosen, place, lambda error: _crash(app, error))
+    app = _App(
+        settings.pulseload_app_id,
+        broker=";".join(f"kafka://{server}" for server in settings.kafka_servers),
+        autodiscover=False,
+        store="memory://",
+        datadir=folder.path / "faust",
+        Worker=_Worker,
+        ConsumerScheduler=scheduler(lambda: ownership.epoch),
+        broker_session_timeout=settings.pulseload_session_timeout,
+        broker_heartbeat_interval=settings.pulseload_session_timeout / 5,
+        broker_max_poll_records=POLL_RECORDS,
+        consumer_max_fetch_size=FETCH_BYTES,
+        consumer_auto_offset_reset="earliest",
+        consumer_group_instance_id=settings.pulseload_instance_id,
+        stream_buffer_maxsize=BUFFERED_BATCHES,
+        stream_wait_empty=False,
+        stream_recovery_delay=0,
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+    )
+    _connect(app, chosen, ownership)
+    return app
+
+
+def _connect(app: faust.App, chosen: Sequence[Stage], ownership: Ownership) -> None:
+    for stage in chosen:
+
+        async def agent(batches: Any) -> None:
+            async for batch in batches:
+                await ownership.accept(batch)
+
+        # Without acks Faust commits nothing itself: offsets move with transactions only.
+        topic = app.topic(*stage.inputs, schema=BatchSchema(), value_type=Batch, acks=False)
+        app.agent(topic, name=stage.name)(agent)
+
+    async def revoked(_app: faust.App, _revoked: Any, **_: Any) -> None:
+        await ownership.revoked()
+
+    async def assigned(_app: faust.App, **_: Any) -> None:
+        await ownership.assigned(app.consumer.assignment)
+
+    async def shutdown(_app: faust.App, **_: Any) -> None:
+        await ownership.close()
+
+    app.on_partitions_revoked.connect(revoked, weak=False)
+    # Faust awaits this one before it seeks to the committed offsets and lets records through.
+    app.on_rebalance_complete.connect(assigned, weak=False)
+    app.on_before_shutdown.connect(shutdown, weak=False)
+
+
+def _crash(app: faust.App, error: BaseException) -> None:
+    app.add_future(app.crash(error))
+
+
+configured = _loaded()
+try:
+    state_folder = StateFolder(configured.pulseload_home, configured.pulseload_instance_id)
+except Failure as failure:
+    sys.exit(f"pulseload: {failure}")
+app = build(configured, state_folder)
