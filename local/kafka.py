@@ -7,14 +7,16 @@ import shutil
 import socket
 import struct
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 from xml.etree import ElementTree
 
 from local import ROOT, ports
 from local.process import Process
 from pulseload.errors import Failure
 
-START_TIMEOUT = 120
+START_TIMEOUT: Final = 120
 """Seconds; it takes 5 on an idle laptop."""
 
 _PROPERTIES = """\
@@ -57,19 +59,23 @@ def version() -> str:
     return found
 
 
-def java(main: str, *arguments: str, heap: str = "256m", log: str = "ERROR") -> list[str]:
-    """Return the command line that runs a class of Kafka's jars.
+_SHORT: Final = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx256m")
+"""For a Java that ends soon: no time spent on code that is to run for long."""
 
-    Raises Failure where Java or the jars are missing.
+
+def java(
+    main: str, *arguments: str, options: Sequence[str] = _SHORT, log: str = "ERROR"
+) -> list[str]:
+    """Return the command line that runs a class of Kafka's jars, with options of Java.
+
+    `log` is the least level of log lines that are printed, on standard error. Raises Failure where Java or the jars are missing.
     """
     jars = ROOT / f".local/kafka-{version()}/lib"
     if not jars.is_dir() or shutil.which("java") is None:
         raise Failure("Kafka's jars or Java are not installed: run bin/install")
     return [
         "java",
-        f"-Xmx{heap}",
-        "-XX:+ExitOnOutOfMemoryError",
-        "-Xshare:auto",
+        *options,
         f"-Dlog4j2.configurationFile={ROOT / 'local/log4j2.properties'}",
         f"-Dpulseload.log={log}",
         "-cp",
@@ -139,8 +145,9 @@ class Kafka:
         properties.write_text(wanted)
         if not (self._data / "meta.properties").exists():
             self._format(properties)
+        options = [f"-Xmx{self._heap}", "-XX:+ExitOnOutOfMemoryError"]
         self.process.start(
-            java("kafka.Kafka", str(properties), heap=self._heap, log="WARN"), cwd=self._home
+            java("kafka.Kafka", str(properties), options=options, log="WARN"), cwd=self._home
         )
 
     def wait(self) -> None:

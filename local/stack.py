@@ -90,6 +90,14 @@ class Stack:
         }
 
     @property
+    def logs(self) -> dict[str, Process]:
+        """The processes that keep logs, by name."""
+        return {
+            name: part if isinstance(part, Process) else part.process
+            for name, part in self.parts.items()
+        }
+
+    @property
     def running(self) -> list[str]:
         """The names of the parts that run."""
         return [name for name, part in self.parts.items() if part.running]
@@ -126,6 +134,11 @@ class Stack:
         for name, part in self.parts.items():
             if name in names:
                 part.stop()
+
+    def kill(self) -> None:
+        """End all of it at once, where nothing of it is needed again."""
+        for part in self.parts.values():
+            part.kill()
 
 
 async def _create(configured: Settings) -> None:

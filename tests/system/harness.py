@@ -8,20 +8,32 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from kombu import Connection, Exchange, Producer
 
 from local.kafka import Kafka
 from local.process import Process
 from local.rabbitmq import RabbitMQ
+from local.reader import Read, read_all
 from pulseload import settings
 from pulseload.headers import Header
 from pulseload.topics import Topic
+
+__all__ = [
+    "Pulse",
+    "Read",
+    "Sent",
+    "Service",
+    "System",
+    "create_topics",
+    "eventually",
+    "produce",
+    "read_all",
+]
 
 BIN = Path(sys.executable).parent
 TIMEOUT = 60
@@ -43,111 +55,6 @@ class Sent(NamedTuple):
     key: bytes | None = None
     headers: Sequence[Header] = ()
     partition: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Read:
-    """A record as a read-committed consumer got it; `headers` keeps the last of each name."""
-
-    topic: str
-    partition: int
-    offset: int
-    timestamp: int
-    key: bytes | None
-    value: bytes | None
-    headers: dict[str, bytes]
-
-    @property
-    def json(self) -> Any:
-        """The value's document."""
-        assert self.value is not None
-        return json.loads(self.value)
-
-    def header(self, name: str) -> str:
-        """Return a header's text."""
-        return self.headers[name].decode()
-
-
-def read_all(
-    servers: str,
-    topic: str,
-    *,
-    count: int | None = None,
-    until: Callable[[list[Read]], object] | None = None,
-    timeout: float = TIMEOUT,
-    isolation: str = "read_committed",
-) -> list[Read]:
-    """Return a topic's records from its beginning to its present end, partition by partition.
-
-    With `count` or `until` it waits first, until there are so many records, or the condition
-    holds of those read so far; what else is there by then comes too. Fails the test after
-    `timeout` seconds.
-    """
-    enough = until or (lambda records: len(records) >= (count or 0))
-    return asyncio.run(_read_all(servers, topic, enough, timeout, isolation))
-
-
-async def _read_all(
-    servers: str,
-    topic: str,
-    enough: Callable[[list[Read]], object],
-    timeout: float,  # noqa: ASYNC109 - it fails the test with what was read so far
-    isolation: str,
-) -> list[Read]:
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=servers,
-        isolation_level=isolation,
-        auto_offset_reset="earliest",
-        enable_auto_commit=False,
-        max_partition_fetch_bytes=16 * 1_048_576,
-    )
-    await consumer.start()
-    try:
-        numbers = await _partitions(servers, topic)
-        found = [TopicPartition(topic, number) for number in numbers]
-        consumer.assign(found)
-        records: list[Read] = []
-        end = time.monotonic() + timeout
-        while not enough(records):
-            assert time.monotonic() < end, (
-                f"{topic}: not within {timeout} s what was expected, but {len(records)} records, "
-                f"the last of them {records[-3:]}"
-            )
-            await _poll(consumer, records, 200)
-        for tp, offset in (await consumer.end_offsets(found)).items():
-            while await consumer.position(tp) < offset:
-                await _poll(consumer, records, 200)
-    finally:
-        await consumer.stop()
-    records.sort(key=lambda record: (record.partition, record.offset))
-    return records
-
-
-async def _partitions(servers: str, topic: str) -> list[int]:
-    admin = AIOKafkaAdminClient(bootstrap_servers=servers)
-    await admin.start()
-    try:
-        (found,) = await admin.describe_topics([topic])
-    finally:
-        await admin.close()
-    assert not found["error_code"], f"there is no topic {topic}"
-    return sorted(one["partition"] for one in found["partitions"])
-
-
-async def _poll(consumer: AIOKafkaConsumer, into: list[Read], timeout_ms: int) -> None:
-    for batch in (await consumer.getmany(timeout_ms=timeout_ms)).values():
-        into.extend(
-            Read(
-                one.topic,
-                one.partition,
-                one.offset,
-                one.timestamp,
-                one.key,
-                one.value,
-                dict(one.headers),
-            )
-            for one in batch
-        )
 
 
 def produce(servers: str, topic: str, records: Iterable[Sent | bytes]) -> None:
