@@ -1,5 +1,9 @@
 import json
 import os
+import signal
+import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -69,6 +73,24 @@ def test_wrong_usage(arguments: tuple[str, ...]) -> None:
 @pytest.mark.parametrize("command", ["bridge", "topics"])
 def test_wrong_settings_end_a_command(command: str) -> None:
     assert "PULSELOAD_PARTITIONS is 0" in failed(run(command, PULSELOAD_PARTITIONS="0"))
+
+
+def test_ctrl_c_ends_a_command_without_a_traceback(folder: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        command = subprocess.Popen(
+            [Path(sys.executable).parent / "pulseload", "topics"],
+            env={**os.environ, "KAFKA_URL": address},
+            cwd=folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        silent.settimeout(60)
+        connection, _ = silent.accept()
+        with connection:
+            command.send_signal(signal.SIGINT)
+            assert command.communicate(timeout=60) == (b"", b"")
+    assert command.returncode == 130
 
 
 def test_check_says_what_is_wrong_with_the_settings() -> None:
