@@ -3,13 +3,13 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Self
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import KafkaError, NodeNotReadyError, TopicAlreadyExistsError, for_code
 
 from pulseload.errors import Failure
 from pulseload.settings import Settings
@@ -57,22 +57,26 @@ async def admin(settings: Settings, within: float = TIMEOUT) -> AsyncIterator[AI
     """
     place = "Kafka at " + ", ".join(settings.kafka_servers)
     client = AIOKafkaAdminClient(**connection(settings), request_timeout_ms=int(within * 1000))
-    try:
-        with _Reason() as reason:
-            try:
-                async with asyncio.timeout(within):
-                    await _start(client)
-            except TimeoutError as error:
-                raise Failure(
-                    f"{place} does not answer within {within:g} s: {reason.text}; is it running, "
-                    "and is kafka_url right?"
-                ) from error
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(client.close)
+        reason = stack.enter_context(_Reason())
+        try:
+            async with asyncio.timeout(within):
+                await _start(client)
+        except TimeoutError as error:
+            raise Failure(
+                f"{place} does not answer within {within:g} s: {reason.text}; is it running, "
+                "and is kafka_url right?"
+            ) from error
         try:
             yield client
+        except NodeNotReadyError as error:
+            raise Failure(
+                f"{place} names a broker that does not answer: {reason.text}; is it running, and "
+                "are Kafka's advertised.listeners right?"
+            ) from error
         except (KafkaError, TimeoutError) as error:
-            raise Failure(f"{place}: {type(error).__name__}: {error}") from error
-    finally:
-        await client.close()
+            raise Failure(f"{place} fails: {error or type(error).__name__}") from error
 
 
 async def _start(client: AIOKafkaAdminClient) -> None:

@@ -1,11 +1,13 @@
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
 
 import schemas
+from pipeline import jobs
 from pulseload import settings, topics
 from pulseload.errors import Failure
 from pulseload.settings import Settings, Source
@@ -55,6 +57,15 @@ def test_every_default_and_example_is_allowed_by_its_own_schema(tmp_path: Path) 
             if key == "pulseload_repositories" and isinstance(value, str):
                 (tmp_path / value).write_text("- {name: try, url: 'https://hg.mozilla.org/try'}")
             load(tmp_path, **{key: value})
+
+
+def test_the_schema_names_what_the_code_knows() -> None:
+    known = schemas.load("settings")["properties"]
+    source = known["pulse_data_ingestion_sources"]["items"]["properties"]
+    assert set(source["kind"]["enum"]) == set(get_args(settings.Kind))
+    assert set(source["profile"]["enum"]) == set(jobs.PROFILES)
+    assert tuple(known["pulseload_stages"]["items"]["enum"]) == settings.STAGES
+    assert set(known) == {field.name for field in fields(Settings)}
 
 
 def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
