@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import faust
-from faust.app.base import BootStrategy
 
-from pipeline import stages
+from pipeline import logs, stages
 from pipeline.runtime.batches import Batch, BatchSchema, CommittedTransport, scheduler
 from pipeline.runtime.ownership import Ownership, Place
 from pipeline.runtime.stage import Stage
@@ -26,20 +25,22 @@ BUFFERED_BATCHES = 16
 log = logging.getLogger(__name__)
 
 
-class _Boot(BootStrategy):  # type: ignore[misc]
-    # Two workers on one machine would fight for Faust's web port.
-    enable_web = False
-
-
 class _App(faust.App):  # type: ignore[misc]
-    BootStrategy = _Boot
-
     def _new_transport(self) -> CommittedTransport:
         return CommittedTransport(self.conf.broker_consumer, self)
 
 
 class _Worker(faust.Worker):  # type: ignore[misc]
     """Checks what a worker needs before Faust starts, and ends with one line if it lacks."""
+
+    def __init__(self, app: faust.App, *services: Any, **options: Any) -> None:
+        # Two workers on one machine would fight for Faust's web port.
+        app.conf.web_enabled = False
+        super().__init__(app, *services, **options)
+
+    def on_setup_root_logger(self, logger: logging.Logger, level: int) -> None:
+        super().on_setup_root_logger(logger, level)
+        logs.tidy(logger, level)
 
     def execute_from_commandline(self) -> None:
         try:

@@ -94,7 +94,8 @@ class Ownership:
                     task.start()
                     self.tasks[task.stage.name, task.partition] = task
                 opened = []
-                log.info("working on %s", ", ".join(f"{stage}/{n}" for stage, n in self.tasks))
+            if epoch == self.epoch:
+                log.info("ready; working on %s", ", ".join(map(str, self.tasks.values())) or "none")
         finally:
             await asyncio.gather(*(task.close() for task in opened))
 

@@ -49,9 +49,7 @@ def test_a_doubled_record_is_seen(place: str) -> None:
 def test_a_job_in_two_places_is_seen() -> None:
     history = good()
     history.waiting.append("a")
-    assert problems(FED, history) == [
-        "a should be joined once, is {'joined': 1, 'waiting': 1}"
-    ]
+    assert problems(FED, history) == ["a should be joined once, is {'joined': 1, 'waiting': 1}"]
 
 
 def test_a_job_in_the_wrong_place_is_seen() -> None:

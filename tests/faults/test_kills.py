@@ -1,0 +1,130 @@
+"""Workers killed with -9 at any moment: each job ends in exactly one place, in order."""
+
+import random
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.faults.load import Event, Feeder, check, plan
+from tests.system.harness import Service, System
+
+JOBS = 20_000
+KILLS = 20
+
+
+def start(system: System, name: str, session_timeout: int = 6) -> Service:
+    return system.worker(
+        name,
+        PULSELOAD_INSTANCE_ID=name,
+        PULSELOAD_SESSION_TIMEOUT=str(session_timeout),
+    )
+
+
+def wipe(system: System, name: str) -> None:
+    shutil.rmtree(system.folder / f"{name}-state", ignore_errors=True)
+
+
+def restart_if_ended(service: Service) -> None:
+    """Do what a supervisor does."""
+    if not service.running:
+        service.start()
+
+
+@pytest.mark.parametrize("names", [("one",), ("one", "two")], ids=["one-worker", "two-workers"])
+def test_every_job_once_and_in_order_though_workers_are_killed(
+    system: System, names: tuple[str, ...]
+) -> None:
+    dice = random.Random(len(names))
+    events = plan(seed=len(names), jobs=JOBS, pushes=200)
+    services = {name: start(system, name) for name in names}
+    feeder = Feeder(system.kafka.url, events, per_second=JOBS / (KILLS * 2.0))
+    feeder.start()
+    for _ in range(KILLS):
+        time.sleep(dice.uniform(0.3, 2.5))
+        name = dice.choice(names)
+        services[name].kill()
+        if dice.random() < 0.3:
+            wipe(system, name)
+        for service in services.values():
+            restart_if_ended(service)
+    feeder.finish()
+    for service in services.values():
+        restart_if_ended(service)
+    check(system, events)
+    assert [service.terminate() for service in services.values()] == [0] * len(names)
+    check_a_fresh_copy(system, events)
+
+
+def check_a_fresh_copy(system: System, events: list[Event]) -> None:
+    """A worker without any local state finds nothing left to do, and does nothing twice."""
+    fresh = start(system, "fresh")
+    fresh.wait_for("ready; working")
+    assert fresh.terminate() == 0
+    check(system, events)
+
+
+def test_a_worker_frozen_beyond_the_session_timeout_does_no_harm(system: System) -> None:
+    events = plan(seed=3, jobs=6_000, pushes=60)
+    services = [start(system, name) for name in ("one", "two")]
+    for service in services:
+        service.wait_for("ready; working")
+    feeder = Feeder(system.kafka.url, events, per_second=300)
+    feeder.start()
+    for service in services:
+        time.sleep(1)
+        service.freeze()
+        time.sleep(9)
+        service.resume()
+        time.sleep(1)
+        for other in services:
+            restart_if_ended(other)
+    feeder.finish()
+    for service in services:
+        restart_if_ended(service)
+    check(system, events)
+
+
+def test_a_state_folder_deleted_under_a_running_worker_costs_a_restore(system: System) -> None:
+    events = plan(seed=4, jobs=4_000, pushes=40)
+    service = start(system, "one")
+    feeder = Feeder(system.kafka.url, events, per_second=500)
+    feeder.start()
+    service.wait_for("ready; working")
+    for _ in range(3):
+        wipe(system, "one")
+        time.sleep(1)
+        service.kill()
+        service.start()
+        time.sleep(1.5)
+    feeder.finish()
+    restart_if_ended(service)
+    check(system, events)
+
+
+def test_kafka_killed_and_restarted_under_load(system: System) -> None:
+    events = plan(seed=5, jobs=6_000, pushes=60)
+    service = start(system, "one")
+    service.wait_for("ready; working")
+    feeder = Feeder(system.kafka.url, events, per_second=400)
+    feeder.start()
+    time.sleep(2)
+    system.kafka.kill()
+    time.sleep(2)
+    system.kafka.start()
+    time.sleep(4)
+    system.kafka.stop()
+    time.sleep(2)
+    system.kafka.start()
+    feeder.finish()
+    restart_if_ended(service)
+    check(system, events)
+
+
+def statm_peak(pid: int) -> int:
+    """Return a process's peak memory in MiB."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmHWM"):
+            return int(line.split()[1]) // 1024
+    raise AssertionError("no VmHWM")
