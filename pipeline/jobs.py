@@ -7,7 +7,6 @@ what it takes is valid, and what it does not take the reference judges.
 
 import json
 import re
-from collections.abc import Iterable
 from functools import cache
 from typing import Any, Final
 
@@ -15,6 +14,7 @@ import jsonschema_rs
 
 import schemas
 from pipeline.bodies import Item
+from pipeline.narrowing import narrowed
 from pipeline.refusals import against, one_line
 
 TODAY: Final = "pulse-job"
@@ -88,8 +88,8 @@ def _looks_like(job: dict[str, Any]) -> str:
     return OF_2016 if isinstance(origin, dict) and "kind" in origin else TODAY
 
 
-class _Form:
-    """One schema, as the reference and as what stands before it."""
+class Form:
+    """One schema: the reference for it, and what stands before the reference."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -101,6 +101,7 @@ class _Form:
         )
 
     def surely_accepts(self, document: Any) -> bool:
+        """Whether a document is valid beyond doubt; if not, only the reference can say."""
         try:
             return self._narrowed.is_valid(document)
         except ValueError:
@@ -108,81 +109,16 @@ class _Form:
             return False
 
     def fault(self, document: Any) -> str | None:
+        """Return what the reference has against a document, or None."""
         return against(self._reference, document)
 
 
 @cache
-def _forms(profile: str) -> tuple[_Form, ...]:
-    return tuple(_form(name) for name in PROFILES[profile])
+def form(name: str) -> Form:
+    """Return the form of a schema's name; making one takes a while."""
+    return Form(name)
 
 
 @cache
-def _form(name: str) -> _Form:
-    return _Form(name)
-
-
-_NOTHING: Final[dict[str, Any]] = {"not": {}}
-_ANYTHING: Final[dict[str, Any]] = {}
-_SAME = {
-    *("$schema", "$ref", "type", "required", "enum", "minimum", "maximum"),
-    *("minLength", "maxLength", "items", "properties", "additionalProperties", "definitions"),
-}
-"""Keywords that both engines take alike."""
-
-_NOTES = {"title", "description", "default", "examples", "format"}
-"""Keywords that reject nothing; formats are not checked."""
-
-_PATTERN = re.compile(r"\^\[(?:\\w|[A-Za-z0-9/+_-])+\]\+\$")
-"""Patterns whose meaning the two engines share, but for `\\w` and a new line before the end."""
-
-
-def narrowed(schema: Any) -> Any:
-    r"""Return a schema that accepts, in jsonschema-rs, only what `schema` accepts in jsonschema.
-
-    Its `\w` is ASCII's, and `$` is the very end there. Of a `oneOf` one alternative must accept
-    by its narrowed form while the others would refuse even by a wider one. Where a keyword is
-    not known to mean the same in both, nothing is accepted.
-    """
-    return _copy(schema, wide=False)
-
-
-def _copy(schema: Any, *, wide: bool) -> Any:
-    """Return a narrowed copy of a schema, or a wide one: it accepts all that `schema` accepts."""
-    if isinstance(schema, list):
-        return [_copy(part, wide=wide) for part in schema]
-    if not isinstance(schema, dict):
-        return schema
-    copy: dict[str, Any] = {}
-    for keyword, value in schema.items():
-        if keyword in ("properties", "definitions"):
-            copy[keyword] = {name: _copy(part, wide=wide) for name, part in value.items()}
-        elif keyword == "pattern" and _PATTERN.fullmatch(value):
-            if not wide:
-                copy[keyword] = value.replace(r"\w", "A-Za-z0-9_")
-        elif keyword == "type" and wide and value == "integer":
-            # orjson reads a huge integer as a float, which is no integer to draft-04.
-            copy[keyword] = "number"
-        elif keyword == "oneOf":
-            copy["anyOf"] = _alternatives(value, wide=wide)
-        elif keyword in ("items", "additionalProperties"):
-            copy[keyword] = _copy(value, wide=wide)
-        elif keyword in _SAME:
-            copy[keyword] = value
-        elif keyword not in _NOTES:
-            return _ANYTHING if wide else _NOTHING
-    return copy
-
-
-def _alternatives(schemas_: Iterable[Any], *, wide: bool) -> list[Any]:
-    arms = list(schemas_)
-    if wide:
-        return [_copy(arm, wide=True) for arm in arms]
-    return [
-        {
-            "allOf": [
-                _copy(arm, wide=False),
-                *({"not": _copy(other, wide=True)} for other in arms if other is not arm),
-            ]
-        }
-        for arm in arms
-    ]
+def _forms(profile: str) -> tuple[Form, ...]:
+    return tuple(form(name) for name in PROFILES[profile])

@@ -1,0 +1,266 @@
+"""Verdicts on jobs: always those of the reference, whatever stands before it."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+import schemas
+from pipeline import jobs
+from pipeline.bodies import Item, decode
+from pipeline.jobs import ANY, OF_2016, PROFILES, TODAY
+from pipeline.refusals import MAX_LENGTH
+from tests.examples import OTHER_REVISION, REVISION, REVISION_HASH, body, changed, job, job_2016
+
+HG = "hg.mozilla.org"
+BOTH = {"kind": HG, "project": "p", "revision": REVISION, "revision_hash": REVISION_HASH}
+HASH_ONLY = {"kind": HG, "project": "p", "revision_hash": REVISION_HASH}
+GITHUB = {"kind": "github.com", "project": "p", "owner": "o", "revision": REVISION}
+
+STARTS = [
+    job(),
+    job(coalesced=["a/0"], retryId=0, isRetried=False, origin={**job()["origin"], "id": 1}),
+    job_2016(),
+    job_2016(origin=BOTH),
+    job_2016(origin=HASH_ONLY),
+    job_2016(origin={**GITHUB, "pullRequestID": 5}),
+    job_2016(jobInfo=job()["jobInfo"]),
+]
+
+
+def places(value: Any, path: str = "") -> list[str]:
+    """Every path in a document, and one for a key that is not there in each object of it."""
+    pairs = value.items() if isinstance(value, dict) else enumerate(value)
+    found = [f"{path}colour"] if isinstance(value, dict) else []
+    for step, inner in pairs:
+        found.append(f"{path}{step}")
+        if isinstance(inner, dict | list):
+            found += places(inner, f"{path}{step}.")
+    return found
+
+
+LENGTHS = [0, 1, 2, *(n + d for n in (25, 40, 50, 70, 100, 125, 140, 255, 512) for d in (-1, 0, 1))]
+
+strings = st.builds(
+    lambda fill, length, end: (fill * length)[: max(length - len(end), 0)] + end,
+    st.sampled_from(["a", "0", "é", "_", "-", "٣", "😀", "/", ".", " ", "\ud800", "\0"]),
+    st.sampled_from(LENGTHS),
+    st.sampled_from(["", "", "\n", "\n\n", "\r\n", "g", "A", "\u2028"]),
+)
+choices = st.sampled_from(
+    [HG, "github.com", "pending", "success", "retry", "superseded", "build", REVISION, "1"]
+)
+numbers = st.sampled_from(
+    [0, 1, -1, 3, 4, 2, 0.0, 1.0, 1.5, -0.0, 1e300, 2**63, 2**64, -(2**64), 10**400, True, False]
+)
+others: st.SearchStrategy[Any] = st.sampled_from(
+    [None, [], {}, [[]], [{}], {"a": 1}, [1], ["a", "é"], [None]]
+)
+
+
+@st.composite
+def near_jobs(draw: st.DrawFn) -> dict[str, Any]:
+    """A valid job of either form with some of its values moved to an edge, or taken away."""
+    document = draw(st.sampled_from(STARTS))
+    for path in draw(st.lists(st.sampled_from(places(document)), max_size=3)):
+        value = draw(strings | choices | numbers | others)
+        try:
+            document = changed(document, path, value)
+        except (KeyError, TypeError, IndexError, ValueError):
+            # An earlier change took away what this path leads through.
+            continue
+    dropped = draw(st.sampled_from([None] * 5 + list(document)))
+    return {key: value for key, value in document.items() if key != dropped}
+
+
+def verdict(raw: bytes, profile: str) -> str | None:
+    found = decode(raw)
+    assert isinstance(found, list)
+    fault = jobs.judge(found[0], profile)
+    if fault is not None:
+        assert 0 < len(fault) <= MAX_LENGTH
+        assert fault.isprintable()
+    return fault
+
+
+def check(raw: bytes) -> None:
+    document = json.loads(raw)
+    for profile, forms in PROFILES.items():
+        valid = any(schemas.validator(form).is_valid(document) for form in forms)
+        for sent in (raw, b"[" + raw + b"]"):
+            assert (verdict(sent, profile) is None) == valid, profile
+        if valid:
+            assert jobs.push_of(document).decode().startswith(document["origin"]["project"] + ":")
+            assert jobs.job_id(document).decode() == document["taskId"]
+
+
+@settings(max_examples=600)
+@given(near_jobs())
+@example(job_2016(origin={**BOTH, "revision_hash": "a" * 39 + "\n"}))
+@example(job_2016(origin={**BOTH, "revision": "a" * 39 + "\n"}))
+@example(job_2016(origin={**BOTH, "revision": "a" * 39 + "\n", "pushLogID": 2**64}))
+@example(job_2016(origin={**HASH_ONLY, "pushLogID": 2**64}))
+@example(job_2016(origin={**BOTH, "project": "é"}))
+@example(job(labels=["a\n"]))
+@example(job(labels=["é"]))
+@example(job(labels=["a\n\n"]))
+@example(job(taskId="a" * 49 + "\n"))
+@example(job(retryId=0.0))
+@example(job_2016(retryId=0.0))
+@example(job_2016(retryId=2**64))
+@example(job(retryId=-(2**64)))
+@example(job(version=True))
+@example(job(version=1.0))
+@example(job_2016(origin={**GITHUB, "revision": "\ud800" * 40}))
+@example(job_2016(origin={**GITHUB, "revision": "\0" * 40}))
+@example(job(owner="😀" * 50))
+@example(job(owner="😀" * 51))
+def test_verdicts_are_the_reference_s(document: dict[str, Any]) -> None:
+    check(body(document))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b'"version": 1', b'"version": 1e0'),
+        (b'"version": 1', b'"version": 1.0'),
+        (b'"version": 1', b'"version": 2, "version": 1'),
+        (b'"version": 1', b'"version": 1, "version": 2'),
+        (b'"tier": 1', b'"tier": 1' + b"0" * 400),
+        (b'"tier": 1', b'"tier": 1e400'),
+        (b'"tier": 1', b'"retryId": 1' + b"0" * 300),
+        (b'"tier": 1', b'"isRetried": "\\ud83d"'),
+        (b'"owner": "', b'"owner": "\\ud83d\\ude00'),
+        (b'"owner": "', b'"owner": "\\ud83d'),
+    ],
+)
+def test_verdicts_on_odd_bytes(old: bytes, new: bytes) -> None:
+    raw = body(job())
+    assert raw.count(old) == 1
+    check(raw.replace(old, new))
+
+
+@settings(max_examples=300)
+@given(near_jobs())
+def test_what_a_narrowed_schema_accepts_is_valid(document: dict[str, Any]) -> None:
+    (item,) = decode(body(document))  # type: ignore[misc]
+    reference = json.loads(item.raw)
+    for form in (TODAY, OF_2016):
+        if jobs.form(form).surely_accepts(item.document):
+            assert schemas.validator(form).is_valid(reference)
+
+
+@pytest.mark.parametrize("start", STARTS)
+def test_ordinary_jobs_need_no_reference(start: dict[str, Any]) -> None:
+    valid = [name for name in (TODAY, OF_2016) if schemas.validator(name).is_valid(start)]
+    assert [name for name in (TODAY, OF_2016) if jobs.form(name).surely_accepts(start)] == valid
+
+
+def test_each_form_is_refused_by_the_other_profile() -> None:
+    assert verdict(body(job()), TODAY) is None
+    assert verdict(body(job_2016()), OF_2016) is None
+    assert verdict(body(job()), OF_2016) is not None
+    assert verdict(body(job_2016()), TODAY) is not None
+    assert verdict(body(job()), ANY) is None
+    assert verdict(body(job_2016()), ANY) is None
+
+
+@pytest.mark.parametrize(
+    ("document", "profile", "fault"),
+    [
+        (job(revision="xyz"), TODAY, "origin.revision: 'xyz' does not match '^[0-9a-f]+$'"),
+        (job(revision="abc"), TODAY, "origin.revision: 'abc' is shorter than 40"),
+        (job(labels=["opt", "a b"]), TODAY, r"labels[1]: 'a b' does not match '^[\\w-]+$'"),
+        (job(owner="o" * 51), TODAY, f"owner: '{'o' * 51}' is longer than 50"),
+        (job(tier=4), ANY, "tier: 4 is greater than the maximum of 3 (by pulse-job)"),
+        (job_2016(tier=4), ANY, "tier: 4 is greater than the maximum of 3 (by pulse-job-2016)"),
+        ({}, ANY, "'taskId' is a required property (by pulse-job)"),
+        (job(origin=5), ANY, "origin: 5 is not of type 'object' (by pulse-job)"),
+        (
+            job(colour=1),
+            TODAY,
+            "Additional properties are not allowed ('colour' was unexpected)",
+        ),
+        (
+            job_2016(origin={"kind": HG, "project": "p", "revision": "G" * 40}),
+            OF_2016,
+            f"origin.revision: '{'G' * 40}' does not match '^[0-9a-f]+$'",
+        ),
+        (
+            job_2016(origin={**GITHUB, "owner": "o o"}),
+            OF_2016,
+            r"origin.owner: 'o o' does not match '^[\\w-]+$'",
+        ),
+        (
+            job_2016(logs=[{"name": "a", "url": "b", "steps": [{}]}]),
+            OF_2016,
+            "logs[0].steps[0]: 'name' is a required property",
+        ),
+    ],
+)
+def test_a_fault_names_the_place_and_the_rule(
+    document: dict[str, Any], profile: str, fault: str
+) -> None:
+    assert verdict(body(document), profile) == fault
+
+
+def test_a_fault_of_two_names_for_a_push_says_which() -> None:
+    fault = verdict(body(job_2016(origin=BOTH)), OF_2016)
+    assert fault is not None
+    assert "a revision on hg.mozilla.org, a revision_hash on hg.mozilla.org" in fault
+
+
+@pytest.mark.parametrize("huge", ["x" * 100_000, ["x" * 100_000], {"x" * 100_000: 1}, [[]] * 9_999])
+@pytest.mark.parametrize(
+    ("path", "rule"),
+    [("isRetried", "is not of type 'boolean'"), ("tier", "is not of type 'integer'")],
+)
+def test_a_fault_is_bounded_and_still_names_the_rule(path: str, rule: str, huge: object) -> None:
+    fault = verdict(body(changed(job(), path, huge)), ANY)
+    assert fault is not None
+    assert fault.startswith(f"{path}: ")
+    assert rule in fault
+
+
+def test_a_fault_is_bounded_whatever_is_long() -> None:
+    for name in ("x" * 100_000, "\n" * 1_000, "\ud800" * 1_000):
+        assert verdict(body({**job(), name: 1}), ANY) is not None
+        assert verdict(body(job(owner=name)), ANY) is not None
+        assert verdict(body(job(origin={name: 1})), ANY) is not None
+
+
+def test_a_job_nested_as_deep_as_can_be_read_is_judged() -> None:
+    deep = b'"owner": ' + b"[" * 900 + b"]" * 900 + b', "x": "'
+    raw = body(job()).replace(b'"owner": "', deep)
+    assert verdict(raw, ANY) is not None
+    for depth in range(900, 1_024, 4):
+        extra = b'"extra": {"a": ' + b"[" * depth + b"]" * depth + b"}"
+        found = decode(body(job_2016(extra={})).replace(b'"extra": {}', extra))
+        if isinstance(found, list):
+            assert jobs.judge(found[0], TODAY) is not None
+            jobs.judge(found[0], OF_2016)
+
+
+@pytest.mark.parametrize(
+    ("document", "key"),
+    [
+        (job(), f"try:{REVISION}"),
+        (job_2016(), f"mozilla-inbound:{REVISION}"),
+        (job_2016(origin=HASH_ONLY), f"p:{REVISION_HASH}"),
+        (job_2016(origin={**HASH_ONLY, "revision": "short"}), f"p:{REVISION_HASH}"),
+        (job_2016(origin={**HASH_ONLY, "revision": 5}), f"p:{REVISION_HASH}"),
+        (job_2016(origin={**BOTH, "revision_hash": "short"}), f"p:{REVISION}"),
+        (job_2016(origin={**GITHUB, "revision_hash": OTHER_REVISION}), f"p:{REVISION}"),
+        (job_2016(origin={**GITHUB, "revision": "é" * 40}), "p:" + "é" * 40),
+        (job_2016(origin={**GITHUB, "revision": "\ud800" * 40}), "p:" + "?" * 40),
+        (job_2016(origin={**GITHUB, "revision": "\0" * 40}), "p:" + "\0" * 40),
+    ],
+)
+def test_the_push_of_a_job(document: dict[str, Any], key: str) -> None:
+    (item,) = decode(body(document))  # type: ignore[misc]
+    assert isinstance(item, Item)
+    assert isinstance(item.document, dict)
+    assert jobs.judge(item, ANY) is None
+    assert jobs.push_of(item.document) == key.encode()
