@@ -29,6 +29,9 @@ ERROR_TOPIC = "pulseload.error.topic"
 ERROR_PARTITION = "pulseload.error.partition"
 ERROR_OFFSET = "pulseload.error.offset"
 ERROR_INDEX = "pulseload.error.index"
+ERROR_SIZE = "pulseload.error.size"
+ERROR_SHA256 = "pulseload.error.sha256"
+"""On a dead letter that holds only the beginning of a value: the whole's bytes and SHA-256."""
 
 MAX_HEADERS = 32
 """How many `pulse.*` headers of a record are carried on."""

@@ -7,13 +7,11 @@ Kafka: a draft over a dictionary is all that a test of a stage needs.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache
 from typing import NamedTuple, Protocol
-
-from aiokafka.partitioner import murmur2
 
 from pipeline.runtime.records import Record
 from pulseload.headers import Header
+from pulseload.partitions import partition_of
 
 MAX_RECORDS = 4_000
 MAX_BYTES = 8 * 1_048_576
@@ -43,13 +41,6 @@ class Rows(Protocol):
         Only keys greater than `after` come. Rows may be written while this runs: what was there
         when it began is what comes.
         """
-
-
-@lru_cache(maxsize=65_536)
-def partition_of(key: bytes, partitions: int) -> int:
-    """Return the partition Kafka's own default partitioner gives a key."""
-    hashed: int = murmur2(key)
-    return (hashed & 0x7FFFFFFF) % partitions
 
 
 class Table:

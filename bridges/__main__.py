@@ -1,0 +1,35 @@
+"""`python -m bridges`: Pulse to Kafka."""
+
+import asyncio
+import logging
+import sys
+
+from bridges.bridge import run
+from pulseload import settings
+from pulseload.errors import Failure
+
+log = logging.getLogger("bridges")
+
+
+def main() -> None:
+    """Run the bridge; exits with 0 when asked to end, with 1 and one line on a failure."""
+    logging.basicConfig(
+        level=logging.INFO,
+        format="%(asctime)s %(levelname)s bridge: %(message)s",
+        stream=sys.stderr,
+    )
+    # They speak of each attempt and of what comes back as an error anyhow.
+    for name in ("aiokafka", "amqp", "kombu"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    try:
+        wanted = settings.load()
+        for line in settings.unknown_names():
+            log.warning("%s", line)
+        asyncio.run(run(wanted))
+    except Failure as failure:
+        print(f"pulseload: {failure}", file=sys.stderr)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
