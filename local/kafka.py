@@ -16,6 +16,9 @@ from local import ROOT, ports
 from local.process import Process
 from pulseload.errors import Failure
 
+PORT: Final = 9092
+"""Where a Kafka is looked for unless `KAFKA_PORT` says otherwise."""
+
 START_TIMEOUT: Final = 120
 """Seconds; it takes 5 on an idle laptop."""
 
@@ -68,7 +71,8 @@ def java(
 ) -> list[str]:
     """Return the command line that runs a class of Kafka's jars, with options of Java.
 
-    `log` is the least level of log lines that are printed, on standard error. Raises Failure where Java or the jars are missing.
+    `log` is the least level of log lines that are printed, on standard error. Raises Failure
+    where Java or the jars are missing.
     """
     jars = ROOT / f".local/kafka-{version()}/lib"
     if not jars.is_dir() or shutil.which("java") is None:
@@ -176,8 +180,8 @@ class Kafka:
 
 
 def _cluster_id() -> str:
-    # As Kafka's own class makes it, which would be one more start of Java.
-    return base64.urlsafe_b64encode(os.urandom(16)).decode().rstrip("=")
+    # The leading zero keeps it from beginning with a dash, which the tool takes for an option.
+    return base64.urlsafe_b64encode(b"\0" + os.urandom(15)).decode().rstrip("=")
 
 
 def _last(text: str) -> str:

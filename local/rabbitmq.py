@@ -14,7 +14,10 @@ from local import ports
 from local.process import Process
 from pulseload.errors import Failure
 
-START_TIMEOUT = 120
+PORT: Final = 5672
+"""Where it listens unless `AMQP_PORT` says otherwise."""
+
+START_TIMEOUT: Final = 120
 """Seconds; it takes 8 on an idle laptop."""
 
 SERVER: Final = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")

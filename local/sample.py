@@ -160,6 +160,20 @@ def inbox() -> bytes:
     return _body(job(AUTOLAND, 4, "lint-ruff", "ruff", "Lint"))
 
 
+def files() -> dict[str, bytes]:
+    """Return files for a user's first steps, by name: a job, more jobs, and their pushes."""
+    first = job(TRY, 40, "mochitest-plain-1", "1", "M")
+    more = [
+        job(AUTOLAND, 41, "build-macosx64/opt", "B", "?"),
+        job(AUTOLAND, 42, "xpcshell", "X", "X"),
+    ]
+    return {
+        "job.json": _body(first) + b"\n",
+        "jobs.ndjson": b"".join(_body(one) + b"\n" for one in more),
+        "pushes.ndjson": b"".join(push.record + b"\n" for push in (TRY, AUTOLAND)),
+    }
+
+
 def job(push: Push, number: int, name: str, symbol: str, group: str) -> dict[str, Any]:
     """Return a finished job of a push in today's form; its number makes its id."""
     return {
@@ -185,7 +199,7 @@ def job(push: Push, number: int, name: str, symbol: str, group: str) -> dict[str
         "labels": ["opt"],
         "timeScheduled": "2026-03-01T10:00:00Z",
         "timeStarted": f"2026-03-01T10:{number:02d}:00Z",
-        "timeCompleted": f"2026-03-01T10:{number + 20:02d}:30Z",
+        "timeCompleted": f"2026-03-01T11:{number:02d}:30Z",
         "logs": [
             {
                 "name": "live_backing_log",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
-from local import exchanges, ports
+from local import exchanges, kafka, ports, rabbitmq
 from local.kafka import Kafka
 from local.process import Process
 from local.rabbitmq import RabbitMQ
@@ -18,7 +18,7 @@ from pulseload.settings import Settings
 PROGRAM_TIMEOUT: Final = 60
 """Seconds until bridge and worker must be at work; they take 3 on an idle laptop."""
 
-BRIDGE_READY: Final = "is bound to"
+BRIDGE_READY: Final = "taking messages"
 WORKER_READY: Final = "working on"
 """What their logs say once they are at work."""
 
@@ -38,9 +38,9 @@ class Ports:
     @classmethod
     def chosen(cls, environ: Mapping[str, str]) -> Self:
         """Return what `KAFKA_PORT` and `AMQP_PORT` make of it; raises Failure."""
-        kafka = ports.setting("KAFKA_PORT", 9092, environ, 65_534)
-        amqp = ports.setting("AMQP_PORT", 5672, environ, 45_534)
-        return cls(kafka, kafka + 1, amqp, amqp + 10_000, amqp + 20_000)
+        broker = ports.setting("KAFKA_PORT", kafka.PORT, environ, 65_534)
+        amqp = ports.setting("AMQP_PORT", rabbitmq.PORT, environ, 45_534)
+        return cls(broker, broker + 1, amqp, amqp + 10_000, amqp + 20_000)
 
     @classmethod
     def free(cls) -> Self:
@@ -73,6 +73,7 @@ class Stack:
         default = settings.load({}, home).pulse_data_ingestion_config
         if self.settings.pulse_data_ingestion_config == default:
             self._env["PULSE_DATA_INGESTION_CONFIG"] = self.rabbitmq.url
+            self._env.setdefault("PULSE_BINDINGS_API", self.rabbitmq.management_url)
 
     @property
     def settings(self) -> Settings:

@@ -23,7 +23,7 @@ def arguments(given: Sequence[str], environ: Mapping[str, str]) -> list[str]:
     """
     if any(one.split("=")[0] in ("--bootstrap-server", "--help", "--version") for one in given):
         return list(given)
-    port = ports.setting("KAFKA_PORT", 9092, environ)
+    port = ports.setting("KAFKA_PORT", kafka.PORT, environ)
     if not kafka.answers(port):
         raise Failure(
             f"no Kafka answers at {ports.HOST}:{port}: start it with bin/up, set KAFKA_PORT, or "

@@ -8,11 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from local import ROOT, exchanges, ports
+from local import ROOT, exchanges, kafka, ports, sample
 from local.stack import Ports, Stack
 from pulseload.errors import Failure
-
-PROGRAMS = ("worker", "bridge")
 
 
 def stack() -> Stack:
@@ -46,42 +44,38 @@ def report(mine: Stack) -> str:
     """Return what runs now, at which addresses, and what to try next."""
     host, numbers = ports.HOST, mine.ports
     lines = [
-        f"Kafka       {mine.kafka.url}",
-        f"RabbitMQ    {mine.rabbitmq.url}",
-        f"            http://{host}:{numbers.management}/ (its web page; user and password guest)",
-        f"            {', '.join(exchanges.needed(mine.settings))}",
-        (
-            f"inside      {host}:{numbers.controller} (Kafka's controller), "
-            f"{host}:{numbers.dist} and {host}:{numbers.dist + 1} (Erlang)"
-        ),
+        f"Kafka     {mine.kafka.url}",
+        f"RabbitMQ  {mine.rabbitmq.url}",
+        f"          http://{host}:{numbers.management}/ (its web page: user guest, password guest)",
+        f"inside    {host}:{numbers.controller} (Kafka's controller)",
+        f"          {host}:{numbers.dist}, {host}:{numbers.dist + 1} (Erlang)",
+        f"Pulse     {', '.join(exchanges.needed(mine.settings))}",
     ]
-    running = [name for name in PROGRAMS if name in mine.running]
-    if "bridge" in running:
-        lines.append(f"bridge      reads {mine.settings.pulse_url_shown}")
-    lines.append(f"logs        {mine.home}/*.log")
-    lines += ["", "Try next:"]
-    if len(running) == len(PROGRAMS):
+    if mine.bridge.running:
+        lines.append(f"bridge    from {mine.settings.pulse_url_shown}")
+    if mine.worker.running:
+        lines.append(f"worker    stages {', '.join(mine.settings.pulseload_stages)}")
+    lines.append(f"logs      {mine.home}/*.log")
+    return "\n".join([*lines, "", "Try next:", *(f"  {step}" for step in _steps(mine))])
+
+
+def _steps(mine: Stack) -> Iterator[str]:
+    if not (mine.bridge.running and mine.worker.running):
         url = mine.settings.pulse_data_ingestion_config
-        lines += [
-            f"  .venv/bin/pulseload publish try.staging {url} job.json"
-            if url == mine.rabbitmq.url
-            else "  .venv/bin/pulseload check",
-            "  bin/kafka-console-producer --topic jobs.inbox < jobs.ndjson",
-            (
-                "  bin/kafka-console-consumer --topic jobs.joined --from-beginning"
-                " --isolation-level read_committed"
-            ),
-        ]
-    else:
-        lines += [
-            (
-                f"  export KAFKA_URL=kafka://{mine.kafka.url}"
-                f" PULSE_DATA_INGESTION_CONFIG={mine.rabbitmq.url}"
-            ),
-            "  .venv/bin/pulseload bridge",
-            "  .venv/bin/faust -A pipeline worker",
-        ]
-    return "\n".join([*lines, "  bin/down"])
+        yield f"export KAFKA_URL={mine.settings.kafka_url} PULSE_DATA_INGESTION_CONFIG='{url}'"
+        yield ".venv/bin/pulseload bridge"
+        yield ".venv/bin/faust -A pipeline worker"
+    files = mine.home / "sample"
+    port = "" if mine.ports.kafka == kafka.PORT else f"KAFKA_PORT={mine.ports.kafka} "
+    write = f"{port}bin/kafka-console-producer --topic"
+    yield f".venv/bin/pulseload publish try.staging {mine.rabbitmq.url} {files}/job.json"
+    yield f"{write} jobs.inbox < {files}/jobs.ndjson"
+    yield f"{write} pushes.inbox < {files}/pushes.ndjson   # the pushes that they wait for"
+    yield (
+        f"{port}bin/kafka-console-consumer --topic jobs.joined --from-beginning "
+        "--isolation-level read_committed"
+    )
+    yield "bin/down"
 
 
 def main() -> None:
@@ -101,6 +95,9 @@ def main() -> None:
         mine = stack()
         with alone(mine.home):
             up(mine, brokers_only=chosen.brokers_only)
+            for name, content in sample.files().items():
+                (mine.home / "sample").mkdir(exist_ok=True)
+                (mine.home / "sample" / name).write_bytes(content)
     except Failure as failure:
         sys.exit(f"pulseload: {failure}")
     except KeyboardInterrupt:
