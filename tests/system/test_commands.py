@@ -6,7 +6,6 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
@@ -18,13 +17,12 @@ from pulseload import kafka as admin
 from pulseload.kafka import Existing
 from pulseload.topics import Topic
 from tests.examples import job
+from tests.system.command import QUEUE, bind, failed, run
 from tests.system.harness import BIN, Pulse, System, create_topics
 
-QUEUE = "queue/tester/jobs"
 OWN = "exchange/tester/jobs"
 TREEHERDER = "exchange/taskcluster-treeherder/v1/jobs"
 HG = "exchange/hgpushes/v1"
-PUSH = {"payload": {"repo_url": "https://hg.mozilla.org/try", "heads": ["0" * 40]}}
 
 
 @pytest.fixture
@@ -49,58 +47,12 @@ async def _delete_topics(servers: str) -> None:
         await client.close()
 
 
-def run(
-    system: System, *arguments: str, stdin: bytes = b"", **environ: str
-) -> subprocess.CompletedProcess[str]:
-    """Run `pulseload` to its end."""
-    done = subprocess.run(
-        [BIN / "pulseload", *arguments],
-        input=stdin,
-        env={**system.env, **environ},
-        cwd=system.folder,
-        capture_output=True,
-        timeout=120,
-        check=False,
-    )
-    return subprocess.CompletedProcess(
-        done.args, done.returncode, done.stdout.decode(), done.stderr.decode()
-    )
-
-
-def failed(done: subprocess.CompletedProcess[str]) -> str:
-    """Check that a command failed as it must, and return its one line."""
-    assert done.returncode == 1
-    assert done.stdout == ""
-    assert done.stderr.startswith("pulseload: ")
-    assert done.stderr.count("\n") == 1
-    assert "not-a-secret" not in done.stderr
-    return done.stderr
-
-
 def existing(system: System, topics: Sequence[Topic]) -> dict[str, Existing]:
     async def ask() -> dict[str, Existing]:
         async with admin.admin(system.settings) as client:
             return await admin.existing(client, [topic.name for topic in topics])
 
     return asyncio.run(ask())
-
-
-def bind(pulse: Pulse, *exchanges: str) -> None:
-    """Make the user's queue and bind it to exchanges by `#`."""
-    with Connection(pulse.url) as connection, connection.channel() as channel:
-        channel.queue_declare(QUEUE, durable=True, auto_delete=False)
-        for name in exchanges:
-            channel.queue_bind(QUEUE, name, "#")
-
-
-def taken(pulse: Pulse) -> list[Any]:
-    """Return the messages in the user's queue, their bodies as bytes, and take them out."""
-    found = []
-    with Connection(pulse.url) as connection, connection.channel() as channel:
-        channel.auto_decode = False
-        while (message := channel.basic_get(QUEUE, no_ack=True)) is not None:
-            found.append(message)
-    return found
 
 
 # topics
@@ -246,106 +198,6 @@ def test_check_goes_on_where_a_broker_is_missing(system: System) -> None:
     kafka, pulse = findings(done, "problem")
     assert kafka.startswith(f"Kafka at 127.0.0.1:{port} does not answer")
     assert "refuses user 'tester': wrong password" in pulse
-
-
-# publish
-
-
-def test_publish_sends_the_file_persistently_as_json(system: System) -> None:
-    pulse = system.pulse
-    pulse.declare(OWN)
-    bind(pulse, OWN)
-    body = json.dumps([job(), job()], indent=2).encode()
-    (system.folder / "jobs.json").write_bytes(body)
-    done = run(system, "publish", "try.staging", pulse.url, "jobs.json")
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == (
-        f"published {len(body):,} bytes to {OWN} with the routing key 'try.staging'\n"
-    )
-    (message,) = taken(pulse)
-    assert message.body == body
-    assert message.properties == {
-        "content_type": "application/json",
-        "content_encoding": "utf-8",
-        "delivery_mode": 2,
-    }
-    assert message.delivery_info["exchange"] == OWN
-    assert message.delivery_info["routing_key"] == "try.staging"
-
-
-def test_publish_makes_ones_own_exchange_and_says_that_nobody_reads_it(system: System) -> None:
-    pulse = system.pulse
-    body = json.dumps(job()).encode()
-    said = failed(run(system, "publish", "try.staging", pulse.url, "-", stdin=body))
-    assert f"{OWN} is there, but no queue is bound to it by 'try.staging'" in said
-    made = pulse.broker.api("GET", f"exchanges/{pulse.vhost}/{OWN.replace('/', '%2F')}")
-    assert (made["type"], made["durable"], made["auto_delete"]) == ("topic", True, False)
-    bind(pulse, OWN)
-    assert run(system, "publish", "try.staging", pulse.url, "-", stdin=body).returncode == 0
-    assert [message.body for message in taken(pulse)] == [body]
-
-
-def test_publish_sends_what_is_invalid_only_when_told(system: System) -> None:
-    pulse = system.pulse
-    pulse.declare(OWN)
-    bind(pulse, OWN)
-    body = b'\xff{"taskId": NaN'
-    assert "no UTF-8 at byte 0" in failed(run(system, "publish", "key", pulse.url, "-", stdin=body))
-    assert taken(pulse) == []
-    sent = run(system, "publish", "key", pulse.url, "-", "--no-validate", stdin=body)
-    assert sent.returncode == 0
-    assert [message.body for message in taken(pulse)] == [body]
-
-
-def test_publish_to_an_exchange_that_is_named(system: System) -> None:
-    pulse = system.pulse
-    bind(pulse, HG)
-    arguments = ("-", "--exchange", HG)
-    body = json.dumps(PUSH).encode()
-    assert "is a required property" in failed(
-        run(system, "publish", "try", pulse.admin_url, *arguments, stdin=json.dumps(job()).encode())
-    )
-    assert f"may not write to {HG}" in failed(
-        run(system, "publish", "try", pulse.url, *arguments, stdin=body)
-    )
-    assert taken(pulse) == []
-    assert run(system, "publish", "try", pulse.admin_url, *arguments, stdin=body).returncode == 0
-    assert [message.body for message in taken(pulse)] == [body]
-
-
-def test_publish_makes_no_exchange_that_is_named(system: System) -> None:
-    pulse = system.pulse
-    name = "exchange/tester/absent"
-    body = json.dumps(job()).encode()
-    said = failed(run(system, "publish", "key", pulse.url, "-", "--exchange", name, stdin=body))
-    assert f"there is no exchange {name}" in said
-    assert name not in {one["name"] for one in pulse.broker.api("GET", f"exchanges/{pulse.vhost}")}
-
-
-def test_publish_where_the_exchange_is_of_another_kind(system: System) -> None:
-    pulse = system.pulse
-    with Connection(pulse.url) as connection, connection.channel() as channel:
-        channel.exchange_declare(OWN, "fanout", durable=True, auto_delete=False)
-    said = failed(run(system, "publish", "key", pulse.url, "-", stdin=json.dumps(job()).encode()))
-    assert f"{OWN} exists, but not as a durable topic exchange" in said
-
-
-def test_publish_where_nobody_can_log_in(system: System) -> None:
-    pulse = system.pulse
-    (port,) = ports.free(1)
-
-    def said(url: str) -> str:
-        return failed(run(system, "publish", "key", url, "-", stdin=json.dumps(job()).encode()))
-
-    assert "refuses user 'tester': wrong password" in said(pulse.url.replace("not-a-", "wrong-"))
-    assert "has no virtual host 'absent'" in said(pulse.url.replace(pulse.vhost, "absent"))
-    assert f"nothing listens at 127.0.0.1:{port}" in said(
-        pulse.url.replace(str(pulse.broker.port), str(port))
-    )
-    assert "there is no host 'nowhere.invalid'" in said(
-        pulse.url.replace("127.0.0.1", "nowhere.invalid")
-    )
-    assert "does not speak TLS" in said(f"{pulse.url}?ssl=1")
 
 
 # bridge

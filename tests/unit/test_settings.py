@@ -1,31 +1,14 @@
-from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import pytest
-import yaml
 
 import schemas
 from pipeline import jobs
 from pulseload import settings, topics
-from pulseload.errors import Failure
 from pulseload.settings import Settings, Source
-
-
-def load(folder: Path, environ: Mapping[str, str] | None = None, **content: Any) -> Settings:
-    """Load settings from a file of this content, if any, under an environment."""
-    if content:
-        (folder / "pulseload.yml").write_text(yaml.safe_dump(content))
-    return settings.load(environ or {}, folder)
-
-
-def refused(folder: Path, environ: Mapping[str, str] | None = None, **content: Any) -> str:
-    with pytest.raises(Failure) as failure:
-        load(folder, environ, **content)
-    text = str(failure.value)
-    assert "\n" not in text
-    return text
+from tests.unit.settings_files import load, refused
 
 
 def test_without_file_and_environment_there_are_defaults(tmp_path: Path) -> None:
@@ -211,132 +194,6 @@ def test_an_empty_variable_is_null_where_null_is_allowed(tmp_path: Path) -> None
 @pytest.mark.parametrize("text", ["join", '["join"]', "[join]"])
 def test_stages_of_the_environment(tmp_path: Path, text: str) -> None:
     assert load(tmp_path, {"PULSELOAD_STAGES": text}).pulseload_stages == ("join",)
-
-
-def test_sources_in_the_old_systems_form(tmp_path: Path) -> None:
-    found = load(
-        tmp_path,
-        {
-            "PULSE_DATA_INGESTION_CONFIG": "amqp://me:p%40ss@pulse.mozilla.org:5671/?ssl=1",
-            "PULSE_DATA_INGESTION_SOURCES": """[{
-                "exchange": "exchange/taskcluster-treeherder/v1/jobs",
-                "destinations": ["tc-treeherder", "other"],
-                "projects": ["mozilla-inbound.#", "try.#"]
-            }]""",
-        },
-    )
-    assert found.pulse_data_ingestion_sources == (
-        Source(
-            "exchange/taskcluster-treeherder/v1/jobs",
-            "jobs",
-            "any",
-            (
-                "tc-treeherder.mozilla-inbound.#",
-                "tc-treeherder.try.#",
-                "other.mozilla-inbound.#",
-                "other.try.#",
-            ),
-        ),
-    )
-    assert found.amqp_user == "me"
-    assert found.pulse_url_shown == "amqp://me:***@pulse.mozilla.org:5671/?ssl=1"
-
-
-def test_routing_keys_are_used_as_they_are_and_once(tmp_path: Path) -> None:
-    row = {
-        "exchange": "exchange/x/jobs",
-        "destinations": ["a"],
-        "projects": ["b"],
-        "routing_keys": ["#.c", "a.b"],
-    }
-    found = load(tmp_path, pulse_data_ingestion_sources=[row])
-    assert found.pulse_data_ingestion_sources[0].bindings == ("a.b", "#.c")
-
-
-@pytest.mark.parametrize(
-    ("exchange", "kind"),
-    [
-        ("exchange/hgpushes/v1", "hg-pushes"),
-        ("exchange/hgpushes/v2", "hg-pushes"),
-        ("exchange/taskcluster-github/v1/push", "github-pushes"),
-        ("exchange/taskcluster-github/v1/pull-request", "github-pull-requests"),
-        ("exchange/taskcluster-github/v1/release", "jobs"),
-        ("exchange/me/hgpushes", "jobs"),
-    ],
-)
-def test_the_kind_follows_from_the_exchange(tmp_path: Path, exchange: str, kind: str) -> None:
-    found = load(tmp_path, pulse_data_ingestion_sources=[{"exchange": exchange}])
-    assert found.pulse_data_ingestion_sources[0].kind == kind
-
-
-def test_a_kind_that_is_given_wins(tmp_path: Path) -> None:
-    row = {"exchange": "exchange/hgpushes/v1", "kind": "jobs", "profile": "pulse-job-2016"}
-    (source,) = load(tmp_path, pulse_data_ingestion_sources=[row]).pulse_data_ingestion_sources
-    assert (source.kind, source.profile) == ("jobs", "pulse-job-2016")
-
-
-@pytest.mark.parametrize(
-    ("rows", "said"),
-    [
-        ([], "a list (not empty)"),
-        ([{}], "PULSE_DATA_INGESTION_SOURCES[0] lacks exchange"),
-        ([{"name": "x"}], "[0] has the unknown key 'name'; known: exchange"),
-        ([{"exchange": "x", "routing_key": ["#"]}], "did you mean routing_keys?"),
-        ([{"exchange": "x", "projects": ["a"]}], "has projects but no destinations"),
-        ([{"exchange": "x", "profile": "x"}], "one of any, pulse-job, pulse-job-2016"),
-        ([{"exchange": "x", "kind": "job"}], '[0].kind is "job"; allowed: one of jobs'),
-        ([{"exchange": "ex change"}], "such as exchange/taskcluster-treeherder/v1/jobs"),
-        ([{"exchange": "x", "routing_keys": "#"}], '[0].routing_keys is "#"; allowed: a list'),
-        ([{"exchange": "x"}, {"exchange": "x"}], "x is listed twice"),
-        ([{"exchange": "exchange/a/b"}, {"exchange": "a.b"}], "both be mirrored in pulse.a.b"),
-        ([{"exchange": "a.b"}, {"exchange": "a_b"}], "both be mirrored"),
-        (
-            [{"exchange": "x", "destinations": ["a" * 200], "projects": ["b" * 200]}],
-            "too long; allowed: 255 bytes",
-        ),
-    ],
-)
-def test_wrong_sources(tmp_path: Path, rows: list[Any], said: str) -> None:
-    text = refused(tmp_path, {"PULSE_DATA_INGESTION_SOURCES": yaml.safe_dump(rows)})
-    assert text.startswith("PULSE_DATA_INGESTION_SOURCES")
-    assert said in text
-
-
-def test_sources_that_are_no_list(tmp_path: Path) -> None:
-    assert "as JSON or YAML" in refused(tmp_path, {"PULSE_DATA_INGESTION_SOURCES": "[{"})
-    assert "a list" in refused(tmp_path, {"PULSE_DATA_INGESTION_SOURCES": "a: b"})
-
-
-def test_repositories_come_from_a_file_of_their_own(tmp_path: Path) -> None:
-    (tmp_path / "mine.yml").write_text("- {name: mine, url: 'https://example.org/mine'}")
-    found = load(tmp_path, {"PULSELOAD_REPOSITORIES": "mine.yml"})
-    assert [one.name for one in found.pulseload_repositories] == ["mine"]
-
-
-def test_repositories_of_the_environment(tmp_path: Path) -> None:
-    text = "[{name: mine, url: 'https://example.org/mine', kind: git, branches: [main]}]"
-    (found,) = load(tmp_path, {"PULSELOAD_REPOSITORIES": text}).pulseload_repositories
-    assert (found.kind, found.branches, found.pull_requests) == ("git", ("main",), False)
-
-
-@pytest.mark.parametrize(
-    ("content", "said"),
-    [
-        (None, "PULSELOAD_REPOSITORIES: cannot read "),
-        ("a: b", "allowed: a list of repositories"),
-        ("- {name: a b, url: 'https://x'}", '[0].name is "a b"'),
-        ("- {name: a, url: x}", '[0].url is "x"'),
-        ("- {name: a, url: 'https://x', activ: true}", "did you mean active?"),
-        ("[{name: a, url: 'http://x'}, {name: a, url: 'http://y'}]", "a is listed twice"),
-        ("[{name: a, url: 'http://x'}, {name: b, url: 'http://x/'}]", "a and b have the same url"),
-    ],
-)
-def test_wrong_repositories(tmp_path: Path, content: str | None, said: str) -> None:
-    if content is not None:
-        (tmp_path / "mine.yml").write_text(content)
-    text = refused(tmp_path, {"PULSELOAD_REPOSITORIES": "mine.yml"})
-    assert text.startswith("PULSELOAD_REPOSITORIES")
-    assert said in text
 
 
 def test_topics_are_those_of_all_stages_and_sources(tmp_path: Path) -> None:
