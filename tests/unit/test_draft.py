@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from pipeline.runtime.draft import Draft, Output, Rows, Table, partition_of
+from pipeline.runtime.draft import Draft, Output, Rows, Table
+from pulseload.partitions import partition_of
 from tests.examples import DictRows, Message
 
 # Prefixes of one another, empty ones, and bytes on both sides of the NUL that ends a group.
