@@ -3,8 +3,10 @@
 import os
 import signal
 import subprocess
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from pulseload.errors import Failure
@@ -33,6 +35,26 @@ def identity(pid: int) -> str | None:
     return None if fields is None or _ended(fields) else f"{pid} {fields[19]}"
 
 
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Let what would end us wait, so that no program starts without its identity written."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    former = {
+        number: signal.signal(number, lambda number, _: came.append(number))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
+        for one in came:
+            signal.raise_signal(one)
+
+
 class Process:
     """One program: at most one process, whichever Python process started it.
 
@@ -53,7 +75,7 @@ class Process:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         if self.log.exists() and self.log.stat().st_size > LOG_LIMIT:
             self.log.replace(self.log.with_suffix(".log.1"))
-        with self.log.open("ab") as log:
+        with self.log.open("ab") as log, _undisturbed():
             self._child = subprocess.Popen(
                 argv,
                 stdin=subprocess.DEVNULL,
@@ -63,8 +85,8 @@ class Process:
                 env=env,
                 cwd=cwd,
             )
-        pid = self._child.pid
-        self._file.write_text(identity(pid) or f"{pid} ended")
+            pid = self._child.pid
+            self._file.write_text(identity(pid) or f"{pid} ended")
 
     @property
     def pid(self) -> int | None:

@@ -168,7 +168,7 @@ def files() -> dict[str, bytes]:
         job(AUTOLAND, 42, "xpcshell", "X", "X"),
     ]
     return {
-        "job.json": _body(first) + b"\n",
+        "job.json": _body(first),
         "jobs.ndjson": b"".join(_body(one) + b"\n" for one in more),
         "pushes.ndjson": b"".join(push.record + b"\n" for push in (TRY, AUTOLAND)),
     }

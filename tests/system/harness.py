@@ -31,6 +31,7 @@ __all__ = [
     "System",
     "create_topics",
     "eventually",
+    "processes_in",
     "produce",
     "read_all",
 ]
@@ -46,6 +47,19 @@ def eventually(condition: Callable[[], object], what: str, timeout: float = TIME
     while not condition():
         assert time.monotonic() < end, f"not within {timeout} s: {what}"
         time.sleep(0.05)
+
+
+def processes_in(folder: Path) -> list[str]:
+    """Return the command lines of the processes that work in a folder or name it."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            if str(folder) in f"{command} {(entry / 'cwd').readlink()}":
+                found.append(command)
+        except OSError:
+            continue
+    return found
 
 
 class Sent(NamedTuple):
@@ -96,6 +110,8 @@ async def _create_topics(servers: str, topics: list[Topic]) -> None:
             [NewTopic(one.name, one.partitions, 1, topic_configs=one.config) for one in topics]
         )
         assert not any(code for _, code, *_ in answer.topic_errors), answer.topic_errors
+        while not {one.name for one in topics} <= set(await admin.list_topics()):  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
     finally:
         await admin.close()
 

@@ -12,7 +12,16 @@ from local.kafka import Kafka
 from local.rabbitmq import RabbitMQ
 from pulseload.errors import Failure
 from pulseload.topics import Topic
-from tests.system.harness import Pulse, Sent, System, create_topics, eventually, produce, read_all
+from tests.system.harness import (
+    Pulse,
+    Sent,
+    System,
+    create_topics,
+    eventually,
+    processes_in,
+    produce,
+    read_all,
+)
 
 STOPS: list[Callable[[Kafka | RabbitMQ], None]] = [
     lambda broker: broker.stop(),
@@ -91,16 +100,3 @@ def test_records_are_read_as_written(system: System) -> None:
     assert first.header("pulse.exchange") == "exchange/tester/jobs"
     assert second.value is None
     assert system.read("jobs.joined") == []
-
-
-def processes_in(folder: Path) -> list[str]:
-    """Return the command lines of processes that work in a folder or name it."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        try:
-            command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-            if str(folder) in command + str((entry / "cwd").readlink()):
-                found.append(command)
-        except OSError:
-            continue
-    return found
