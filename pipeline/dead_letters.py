@@ -33,7 +33,7 @@ MEANINGS: Final = {
     INVALID_PUSH: "The push is against its form; the message says where and how.",
     NOT_VALIDATED: "The record stands in an inner topic, but this pipeline did not write it there.",
 }
-"""What each reason means: all the words that `pulseload.error.reason` can hold here."""
+"""What each reason of the pipeline means; the bridge has words of its own beside them."""
 
 
 def send(

@@ -1,8 +1,7 @@
 """Jobs: whether one is valid by its source's profile, its id, and the push it belongs to.
 
-`jsonschema` on what Python's `json` reads is the reference for every verdict. Before it stands
-`jsonschema-rs` on a *narrowed* copy of each schema that accepts only what the reference accepts:
-what it takes is valid, and what it does not take the reference judges.
+`jsonschema` on what Python's `json` reads is the reference for every verdict; `pipeline.forms`
+says what stands before it.
 """
 
 import json
@@ -10,12 +9,9 @@ import re
 from functools import cache
 from typing import Any, Final
 
-import jsonschema_rs
-
-import schemas
 from pipeline.bodies import Item
-from pipeline.narrowing import narrowed
-from pipeline.refusals import against, one_line
+from pipeline.forms import Form, form
+from pipeline.refusals import one_line
 
 TODAY: Final = "pulse-job"
 OF_2016: Final = "pulse-job-2016"
@@ -35,12 +31,12 @@ def judge(item: Item, profile: str) -> str | None:
     about the one that it looks like, and names it.
     """
     forms = _forms(profile)
-    for form in forms:
-        if form.surely_accepts(item.document):
+    for one in forms:
+        if one.surely_accepts(item.document):
             return None
     try:
         document = json.loads(item.raw.decode())
-        faults = {form.name: form.fault(document) for form in forms}
+        faults = {one.name: one.fault(document) for one in forms}
     except RecursionError:
         return _TOO_DEEP
     if None in faults.values():
@@ -86,37 +82,6 @@ def _looks_like(job: dict[str, Any]) -> str:
     """Return which form a job was meant for: the origin's `kind` is of 2016 alone."""
     origin = job.get("origin")
     return OF_2016 if isinstance(origin, dict) and "kind" in origin else TODAY
-
-
-class Form:
-    """One schema: the reference for it, and what stands before the reference."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self._reference = schemas.validator(name)
-        self._narrowed = jsonschema_rs.validator_for(
-            narrowed(schemas.load(name)),
-            validate_formats=False,
-            pattern_options=jsonschema_rs.RegexOptions(),
-        )
-
-    def surely_accepts(self, document: Any) -> bool:
-        """Whether a document is valid beyond doubt; if not, only the reference can say."""
-        try:
-            return self._narrowed.is_valid(document)
-        except ValueError:
-            # It cannot take half a surrogate pair.
-            return False
-
-    def fault(self, document: Any) -> str | None:
-        """Return what the reference has against a document, or None."""
-        return against(self._reference, document)
-
-
-@cache
-def form(name: str) -> Form:
-    """Return the form of a schema's name; making one takes a while."""
-    return Form(name)
 
 
 @cache

@@ -11,14 +11,14 @@ _NOTHING: Final[dict[str, Any]] = {"not": {}}
 _ANYTHING: Final[dict[str, Any]] = {}
 _SAME: Final = {
     *("$schema", "$ref", "type", "required", "enum"),
-    *("minimum", "maximum", "minLength", "maxLength"),
+    *("minimum", "maximum", "minLength", "maxLength", "maxItems"),
 }
 """Keywords that both engines take alike, besides those that hold schemas."""
 
 _NOTES: Final = {"title", "description", "default", "examples", "format"}
 """Keywords that reject nothing; formats are not checked."""
 
-_PATTERN: Final = re.compile(r"\^\[(?:\\w|[A-Za-z0-9/+_-])+\]\+\$")
+_PATTERN: Final = re.compile(r"\^\[(?:\\w|[A-Za-z0-9/+_-])+\](?:\+|\{\d+\})\$")
 """Patterns whose meaning the two engines share, but for `\\w` and a new line before the end."""
 
 
@@ -40,7 +40,7 @@ def _copy(schema: Any, *, wide: bool) -> Any:
         return schema
     copy: dict[str, Any] = {}
     for keyword, value in schema.items():
-        if keyword in ("properties", "definitions"):
+        if keyword in ("properties", "definitions", "$defs"):
             copy[keyword] = {name: _copy(part, wide=wide) for name, part in value.items()}
         elif keyword == "pattern" and _PATTERN.fullmatch(value):
             if not wide:

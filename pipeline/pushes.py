@@ -9,10 +9,10 @@ from typing import Any, Final
 
 import orjson
 
-import schemas
 from pipeline.dead_letters import INVALID_PUSH, TOO_DEEP
+from pipeline.forms import form
 from pipeline.jobs import push_key
-from pipeline.refusals import Refusal, against
+from pipeline.refusals import Refusal
 from pulseload.repositories import Repositories, plain
 
 FIELDS: Final = (
@@ -143,9 +143,12 @@ def _known(entries: list[dict[str, Any]]) -> Push:
     return known
 
 
-def _against(form: str, document: dict[str, Any]) -> Refusal | None:
+def _against(name: str, document: dict[str, Any]) -> Refusal | None:
+    own = form(name)
+    if own.surely_accepts(document):
+        return None
     try:
-        fault = against(schemas.validator(form), document)
+        fault = own.fault(document)
     except RecursionError:
         return Refusal(TOO_DEEP, "the push is nested too deep to be judged")
     return None if fault is None else Refusal(INVALID_PUSH, fault)

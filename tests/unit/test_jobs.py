@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 import schemas
 from pipeline import jobs
 from pipeline.bodies import Item, decode
+from pipeline.forms import form
 from pipeline.jobs import ANY, OF_2016, PROFILES, TODAY
 from pipeline.refusals import MAX_LENGTH
 from tests.examples import OTHER_REVISION, REVISION, REVISION_HASH, body, changed, job, job_2016
@@ -147,15 +148,15 @@ def test_verdicts_on_odd_bytes(old: bytes, new: bytes) -> None:
 def test_what_a_narrowed_schema_accepts_is_valid(document: dict[str, Any]) -> None:
     (item,) = decode(body(document))  # type: ignore[misc]
     reference = json.loads(item.raw)
-    for form in (TODAY, OF_2016):
-        if jobs.form(form).surely_accepts(item.document):
-            assert schemas.validator(form).is_valid(reference)
+    for name in (TODAY, OF_2016):
+        if form(name).surely_accepts(item.document):
+            assert schemas.validator(name).is_valid(reference)
 
 
 @pytest.mark.parametrize("start", STARTS)
 def test_ordinary_jobs_need_no_reference(start: dict[str, Any]) -> None:
     valid = [name for name in (TODAY, OF_2016) if schemas.validator(name).is_valid(start)]
-    assert [name for name in (TODAY, OF_2016) if jobs.form(name).surely_accepts(start)] == valid
+    assert [name for name in (TODAY, OF_2016) if form(name).surely_accepts(start)] == valid
 
 
 def test_each_form_is_refused_by_the_other_profile() -> None:

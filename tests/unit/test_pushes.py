@@ -2,11 +2,12 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import schemas
 from pipeline import dead_letters, pushes
+from pipeline.forms import form
 from pipeline.pushes import Ignored
 from pipeline.refusals import MAX_LENGTH, Refusal
 from pulseload.repositories import Repositories, Repository
@@ -160,6 +161,29 @@ def test_a_record_is_written_in_one_way() -> None:
 def test_half_a_surrogate_pair_cannot_be_written() -> None:
     with pytest.raises(ValueError, match="surrogates"):
         pushes.dump(push(author="\ud800"))
+
+
+@settings(max_examples=300)
+@given(
+    st.sampled_from(["project", "revision", "author", "push_id", "revisions.0.revision", "colour"]),
+    st.builds(
+        lambda fill, length, end: fill * length + end,
+        st.sampled_from(["a", "0", "é", "A", " ", "\ud800"]),
+        st.sampled_from([0, 1, 39, 40, 41, 50, 51, 2_000, 2_001]),
+        st.sampled_from(["", "\n"]),
+    )
+    | st.sampled_from([0, -1, 1.0, 1.5, True, None, 2**53 - 1, 2**53, 2**64, [], {}]),
+)
+def test_what_stands_before_the_reference_agrees_with_it(path: str, value: object) -> None:
+    document = changed(push(), path, value)
+    valid = schemas.validator("push").is_valid(document)
+    assert isinstance(pushes.read(document, REPOSITORIES), list) == valid
+    if form("push").surely_accepts(document):
+        assert valid
+
+
+def test_an_ordinary_record_needs_no_reference() -> None:
+    assert form("push").surely_accepts(push(revision_hash=REVISION_HASH))
 
 
 identity = {"project": "try", "revision": REVISION}
