@@ -1,8 +1,8 @@
 """Records from Faust as partition batches: what one fetch brought for one partition is one event.
 
 Public settings do the most of it: a `ConsumerScheduler` that hands over lists, and a schema that
-lets them through. The one thing Faust has no setting for, reading only what is committed, is a
-transport of our own.
+lets them through. Two things Faust has no setting for, reading only what is committed and seeking
+to an offset of 0, are a transport of our own.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -99,6 +99,18 @@ class _CommittedThread(AIOKafkaConsumerThread):  # type: ignore[misc]
         # Faust sets this only for its own exactly-once, which is not the one used here.
         consumer._isolation_level = "read_committed"
         return consumer
+
+    async def seek_to_committed(self) -> Mapping[Any, int]:
+        """Seek every partition to its committed offset, also where that is 0 or none.
+
+        aiokafka leaves those partitions where they are: what was fetched from them and dropped
+        in a rebalance before the first commit would never be read again.
+        """
+        committed: Mapping[Any, int] = await super().seek_to_committed()
+        first = {tp: 0 for tp, offset in committed.items() if not offset}
+        if first:
+            await self.seek_wait(first)
+        return committed
 
 
 class _CommittedConsumer(Consumer):  # type: ignore[misc]

@@ -86,6 +86,20 @@ def test_a_worker_frozen_beyond_the_session_timeout_does_no_harm(system: System)
     check(system, events)
 
 
+def test_workers_that_come_before_the_first_commit_lose_nothing(system: System) -> None:
+    events = plan(seed=6, jobs=3_000, pushes=30)
+    feeder = Feeder(system.kafka.url, events, per_second=3_000)
+    feeder.start()
+    dice = random.Random(6)
+    services = []
+    for name in ("one", "two", "three"):
+        services.append(system.worker(name))
+        time.sleep(dice.uniform(0.5, 1.5))
+    feeder.finish()
+    check(system, events)
+    assert [service.terminate() for service in services] == [0, 0, 0]
+
+
 def test_a_state_folder_deleted_under_a_running_worker_costs_a_restore(system: System) -> None:
     events = plan(seed=4, jobs=4_000, pushes=40)
     service = start(system, "one")
