@@ -68,7 +68,7 @@ def send(
         record.value if value is None else value,
         [
             *headers.carried(record.headers),
-            *((name, text.encode(errors="backslashreplace")) for name, text in cause.items()),
+            *((name, text.encode()) for name, text in cause.items()),
         ],
         partition=record.partition,
     )
