@@ -19,6 +19,12 @@ INPUT_MAX_BYTES: Final = 1_048_588
 INNER_MAX_BYTES: Final = 8 * 1_048_576
 """`max.message.bytes` behind the inputs: a largest job with a largest push and their headers."""
 
+SEGMENT_BYTES: Final = 64 * 1_048_576
+"""`segment.bytes` of compacted topics."""
+
+DELETE_RETENTION_MS: Final = 24 * 3_600_000
+"""`delete.retention.ms` of compacted topics: how long the mark of a deleted row is kept."""
+
 
 @dataclass(frozen=True, slots=True)
 class Topic:
@@ -69,7 +75,14 @@ def required(
         "max.message.bytes": str(INPUT_MAX_BYTES),
     }
     inner = {**outside, "max.message.bytes": str(INNER_MAX_BYTES)}
-    compacted = {**inner, "cleanup.policy": "compact"}
+    compacted = {
+        **inner,
+        "cleanup.policy": "compact",
+        # Kafka compacts closed segments only; a gigabyte of dead rows would be restored first.
+        "segment.bytes": str(SEGMENT_BYTES),
+        # How long a local copy of a table may sleep: `pipeline.runtime.store.STALE_SECONDS`.
+        "delete.retention.ms": str(DELETE_RETENTION_MS),
+    }
     found = [
         Topic(name, partitions, outside)
         for name in [*dict.fromkeys(map(mirror, exchanges)), JOBS_INBOX, PUSHES_INBOX]

@@ -21,6 +21,8 @@ from pipeline.runtime.records import Record
 class Batch:
     """The records one fetch brought for one partition, in order, and the epoch it came in.
 
+    `size` is the bytes of all values together.
+
     An epoch ends when partitions are revoked: what was fetched before is fetched again by
     whoever owns the partition then, so that a batch of an earlier epoch must be dropped.
     """
@@ -29,11 +31,7 @@ class Batch:
     partition: int
     epoch: int
     records: Sequence[Record]
-
-    @property
-    def size(self) -> int:
-        """The bytes of all values."""
-        return sum(len(record.value or b"") for record in self.records)
+    size: int
 
 
 class _Envelope:
@@ -76,7 +74,8 @@ def scheduler(epoch: Callable[[], int]) -> type[DefaultSchedulingStrategy]:
             now = epoch()
             for tp, fetched in records.items():
                 if fetched:
-                    yield tp, _Envelope(Batch(tp.topic, tp.partition, now, fetched))
+                    size = sum(len(record.value or b"") for record in fetched)
+                    yield tp, _Envelope(Batch(tp.topic, tp.partition, now, fetched, size))
 
     return PartitionBatches
 

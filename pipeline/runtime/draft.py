@@ -43,6 +43,10 @@ class Rows(Protocol):
         """
 
 
+def _weight(key: bytes | None, value: bytes | None) -> int:
+    return 100 + len(key or b"") + len(value or b"")
+
+
 class Table:
     """A table as a stage sees it: the committed rows under the draft's own changes.
 
@@ -68,13 +72,13 @@ class Table:
             self._known.clear()
             self._known_bytes = 0
         self._known[key] = value
-        self._known_bytes += 100 + len(key) + len(value or b"")
+        self._known_bytes += _weight(key, value)
         return value
 
     def put(self, key: bytes, value: bytes | None) -> None:
         """Write a row; a value of None deletes it."""
         self.changes[key] = value
-        self.size += len(value or b"")
+        self.size += _weight(key, value)
         group, nul, _ = key.partition(b"\0")
         if nul:
             self._groups.setdefault(group, set()).add(key)
@@ -110,7 +114,7 @@ class Table:
     def clear(self) -> None:
         """Forget the changes: they are committed, and the rows below have them."""
         for key in self.changes.keys() & self._known.keys():
-            self._known[key] = self.changes[key]
+            self._known_bytes -= _weight(key, self._known.pop(key))
         self.changes.clear()
         self.size = 0
         self._groups.clear()
@@ -152,7 +156,9 @@ class Draft:
         if partition is None:
             partition = partition_of(key or b"", self.partitions)
         self.outputs.append(Output(topic, partition, key, value, list(headers)))
-        self._bytes += len(value or b"")
+        self._bytes += _weight(key, value)
+        for name, text in headers:
+            self._bytes += len(name) + len(text)
 
     def reach(self, record: Record) -> None:
         """Say that this input record is done with: a commit moves the offset past it."""

@@ -84,11 +84,14 @@ class Ownership:
         await asyncio.gather(*(task.close() for task in gone))
         opened: list[Task] = []
         try:
-            for name in sorted(wanted - self.tasks.keys()):
-                # A handler that a later rebalance has overtaken would fence the new owner.
-                if epoch != self.epoch or name not in self._tasks_of(owned()):
-                    return
-                opened.append(await self._open(*name))
+            found = await asyncio.gather(
+                *(self._open(*name, epoch, owned) for name in sorted(wanted - self.tasks.keys())),
+                return_exceptions=True,
+            )
+            opened += [task for task in found if isinstance(task, Task)]
+            for failure in found:
+                if isinstance(failure, BaseException):
+                    raise failure
             if opened and await self._prepare(opened, lambda: epoch == self.epoch):
                 for task in opened:
                     task.start()
@@ -116,7 +119,16 @@ class Ownership:
                 )
         return set(found)
 
-    async def _open(self, stage_name: str, partition: int) -> Task:
+    async def _open(
+        self,
+        stage_name: str,
+        partition: int,
+        epoch: int,
+        owned: Callable[[], Iterable[TopicPartition]],
+    ) -> Task | None:
+        # A handler that a later rebalance has overtaken would fence the new owner.
+        if epoch != self.epoch or (stage_name, partition) not in self._tasks_of(owned()):
+            return None
         stage, place = self._stages[stage_name], self._place
         transactions = Transactions(
             f"{place.group}-{stage_name}-{partition}", place.group, place.clients

@@ -23,16 +23,18 @@ from rocksdict import (
     WriteOptions,
 )
 
+from pulseload.topics import DELETE_RETENTION_MS
+
 log = logging.getLogger(__name__)
 
 CACHE_BYTES: Final = 48 * 1_048_576
 """Blocks and write buffers of all stores of one process together."""
 
-STALE_SECONDS: Final = 12 * 3_600
+STALE_SECONDS: Final = DELETE_RETENTION_MS // 2_000
 """A copy not written for this long is dropped.
 
-A compacted topic keeps the mark of a deleted row for `delete.retention.ms` (a day); a copy that
-slept through it would keep the row for ever.
+A compacted topic keeps the mark of a deleted row for `delete.retention.ms`; a copy that slept
+through it would keep the row for ever.
 """
 
 _FORMAT: Final = 1

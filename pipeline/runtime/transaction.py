@@ -7,13 +7,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer, TopicPartition
-from aiokafka.errors import ProducerFenced
+from aiokafka.errors import KafkaError, ProducerFenced
 
 from pipeline.runtime.draft import Output
 from pulseload.errors import Failure
 
 TRANSACTION_SECONDS: Final = 20
 """After this long the broker ends a transaction that a dead worker left open."""
+
+GIVE_UP_SECONDS: Final = 2 * TRANSACTION_SECONDS
+"""After this long a worker gives up on Kafka and ends."""
 
 BATCH_BYTES: Final = 500_000
 """How large a batch of records grows; far below what any topic takes."""
@@ -38,7 +41,7 @@ class Transactions:
         self._clients = clients
 
     async def start(self) -> None:
-        """Connect and fence. Raises aiokafka's KafkaError where that cannot be done."""
+        """Connect and fence. Raises KafkaError or TimeoutError where that cannot be done."""
         self._producer = AIOKafkaProducer(
             **self._clients,
             transactional_id=self.transactional_id,
@@ -51,7 +54,7 @@ class Transactions:
             retry_backoff_ms=20,
         )
         try:
-            async with asyncio.timeout(2 * TRANSACTION_SECONDS):
+            async with asyncio.timeout(GIVE_UP_SECONDS):
                 await self._producer.start()
         except BaseException:
             await self.stop()
@@ -63,17 +66,27 @@ class Transactions:
         """Send outputs and the input offsets of `partition` in one transaction, and commit it.
 
         Returns for each (topic, partition) written to the offset after its last record. Raises
-        `Fenced` where another worker has taken over, aiokafka's KafkaError or TimeoutError where
-        Kafka fails; then nothing of it was committed, unless the failure hit the commit itself,
-        and the process must end: the next `start` under this id settles either case.
+        `Fenced` where another worker has taken over, `Failure` where Kafka fails. Nothing of it
+        was committed then, unless the failure hit the commit itself; the process must end, and
+        the next `start` under this id settles either case.
         """
         try:
-            async with asyncio.timeout(2 * TRANSACTION_SECONDS):
+            async with asyncio.timeout(GIVE_UP_SECONDS):
                 return await self._commit(outputs, offsets, partition)
         except ProducerFenced as error:
             raise Fenced(
                 f"{self.transactional_id} was taken over by another worker; "
                 "what was in hand is left to it"
+            ) from error
+        except TimeoutError as error:
+            raise Failure(
+                f"Kafka did not finish a transaction of {self.transactional_id} within "
+                f"{GIVE_UP_SECONDS} s; nothing of it counts, start the worker again"
+            ) from error
+        except KafkaError as error:
+            raise Failure(
+                f"Kafka refused a transaction of {self.transactional_id} "
+                f"({type(error).__name__}: {error}); nothing of it counts, start the worker again"
             ) from error
 
     async def _commit(
