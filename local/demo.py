@@ -3,7 +3,6 @@
 import argparse
 import asyncio
 import os
-import shutil
 import signal
 import sys
 import tempfile
@@ -143,24 +142,23 @@ def run() -> str:
     # What the user has set is for the user's own brokers.
     known = {settings.CONFIG, *(name.upper() for name in Settings.__dataclass_fields__)}
     environ = {name: value for name, value in os.environ.items() if name not in known}
-    home = Path(tempfile.mkdtemp(prefix="pulseload-demo-"))
-    stack = Stack(home, Ports.free(), environ, home)
-    try:
-        _say("A real Kafka and a real RabbitMQ start, for this demo alone …")
-        stack.start_brokers()
-        _say("… then the bridge (Pulse to Kafka) and a worker (validate and join) …")
-        stack.start_programs()
-        return Demo(stack).tell()
-    except Failure:
-        for name, process in stack.logs.items():
-            print(f"---- the log of {name}\n{process.tail()}", file=sys.stderr)
-        raise
-    finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_IGN)
-        stack.kill()
-        shutil.rmtree(home, ignore_errors=True)
-        _say("\nEverything is ended and cleaned up.")
+    with tempfile.TemporaryDirectory(prefix="pulseload-demo-") as folder:
+        stack = Stack(Path(folder), Ports.free(), environ, Path(folder))
+        try:
+            _say("A real Kafka and a real RabbitMQ start, for this demo alone …")
+            stack.start_brokers()
+            _say("… then the bridge (Pulse to Kafka) and a worker (validate and join) …")
+            stack.start_programs()
+            return Demo(stack).tell()
+        except Exception:
+            for name, process in stack.logs.items():
+                print(f"---- the log of {name}\n{process.tail()}", file=sys.stderr)
+            raise
+        finally:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, signal.SIG_IGN)
+            stack.kill()
+            _say("\nEverything is ended and cleaned up.")
 
 
 def _say(text: str) -> None:

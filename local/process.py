@@ -67,6 +67,7 @@ class Process:
         self.log = home / f"{name}.log"
         self._file = home / f"{name}.pid"
         self._child: subprocess.Popen[bytes] | None = None
+        self._began = 0
 
     def start(
         self, argv: Sequence[str], env: Mapping[str, str] | None = None, cwd: Path | None = None
@@ -76,6 +77,7 @@ class Process:
         if self.log.exists() and self.log.stat().st_size > LOG_LIMIT:
             self.log.replace(self.log.with_suffix(".log.1"))
         with self.log.open("ab") as log, _undisturbed():
+            self._began = log.tell()
             self._child = subprocess.Popen(
                 argv,
                 stdin=subprocess.DEVNULL,
@@ -163,6 +165,12 @@ class Process:
             return None
         now = _stat(int(pid))
         return int(pid) if now is None or now[19] == started else None
+
+    def said(self, text: str) -> bool:
+        """Whether it has printed the text since this object started it."""
+        with self.log.open("rb") as log:
+            log.seek(self._began)
+            return text.encode() in log.read()
 
     def tail(self, lines: int = 20) -> str:
         """Return the last lines of the log."""

@@ -1,8 +1,9 @@
 """Everything on this machine: Kafka, RabbitMQ, the bridge and a worker, in one home folder."""
 
 import asyncio
+import functools
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
@@ -19,7 +20,7 @@ PROGRAM_TIMEOUT: Final = 60
 """Seconds until bridge and worker must be at work; they take 3 on an idle laptop."""
 
 BRIDGE_READY: Final = "taking messages"
-WORKER_READY: Final = "working on"
+WORKER_READY: Final = "ready; working on"
 """What their logs say once they are at work."""
 
 _BIN = Path(sys.executable).parent
@@ -52,7 +53,7 @@ class Stack:
     """The programs of one home, whichever Python process started them.
 
     `environ` holds the settings; the bridge reads the local RabbitMQ unless they name another.
-    `folder` is where a settings file is looked for. Raises Failure where the settings are wrong.
+    `folder` is where a settings file is looked for.
     """
 
     def __init__(
@@ -65,20 +66,26 @@ class Stack:
         self.bridge = Process(home, "bridge")
         self.worker = Process(home, "worker")
         self._folder = folder
-        self._env = {
-            **environ,
+        self._environ = environ
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What the programs are started with; raises Failure where the settings are wrong."""
+        found = {
+            **self._environ,
             "KAFKA_URL": f"kafka://{self.kafka.url}",
-            "PULSELOAD_HOME": str(home),
+            "PULSELOAD_HOME": str(self.home),
         }
-        default = settings.load({}, home).pulse_data_ingestion_config
-        if self.settings.pulse_data_ingestion_config == default:
-            self._env["PULSE_DATA_INGESTION_CONFIG"] = self.rabbitmq.url
-            self._env.setdefault("PULSE_BINDINGS_API", self.rabbitmq.management_url)
+        wanted = settings.load(found, self._folder).pulse_data_ingestion_config
+        if wanted == settings.load({}, self.home).pulse_data_ingestion_config:
+            found["PULSE_DATA_INGESTION_CONFIG"] = self.rabbitmq.url
+            found.setdefault("PULSE_BINDINGS_API", self.rabbitmq.management_url)
+        return found
 
     @property
     def settings(self) -> Settings:
-        """The settings that the programs see."""
-        return settings.load(self._env, self._folder)
+        """The settings that the programs see; raises Failure where they are wrong."""
+        return settings.load(self.environment, self._folder)
 
     @property
     def parts(self) -> dict[str, Kafka | RabbitMQ | Process]:
@@ -105,30 +112,27 @@ class Stack:
 
     def start_brokers(self) -> None:
         """Start both brokers, wait until they answer, and make topics and exchanges."""
+        wanted = self.settings
         self.rabbitmq.begin()
         self.kafka.begin()
         self.kafka.wait()
         self.rabbitmq.wait()
-        exchanges.declare(self.rabbitmq.url, exchanges.needed(self.settings))
-        asyncio.run(_create(self.settings))
+        exchanges.declare(self.rabbitmq.url, exchanges.needed(wanted))
+        asyncio.run(_create(wanted))
 
     def start_programs(self) -> None:
         """Start the bridge and the worker, unless they run, and wait until they are at work."""
-        worker = [str(_BIN / "faust"), "-A", "pipeline", "worker", "-l", "info"]
-        ready = [
-            self._begin(self.bridge, [str(_BIN / "python"), "-m", "bridges"], BRIDGE_READY),
-            self._begin(self.worker, worker, WORKER_READY),
-        ]
-        for process, at_work in zip((self.bridge, self.worker), ready, strict=True):
-            process.wait_until(at_work, PROGRAM_TIMEOUT)
-
-    def _begin(self, process: Process, argv: Sequence[str], ready: str) -> Callable[[], bool]:
-        """Start a program unless it runs, and return what tells whether it is at work."""
-        if process.running:
-            return lambda: True
-        begin = process.log.stat().st_size if process.log.exists() else 0
-        process.start(argv, env=self._env, cwd=self._folder)
-        return lambda: ready.encode() in process.log.read_bytes()[begin:]
+        programs = (
+            (self.bridge, [str(_BIN / "python"), "-m", "bridges"], BRIDGE_READY),
+            (self.worker, [str(_BIN / "faust"), "-A", "pipeline", "worker"], WORKER_READY),
+        )
+        started = []
+        for process, argv, ready in programs:
+            if not process.running:
+                process.start(argv, env=self.environment, cwd=self._folder)
+                started.append((process, ready))
+        for process, ready in started:
+            process.wait_until(functools.partial(process.said, ready), PROGRAM_TIMEOUT)
 
     def stop(self, *names: str) -> None:
         """Stop the parts so named; nothing of them is left running."""

@@ -153,6 +153,10 @@ def test_other_ports_for_what_runs_are_one_clear_line(shell: Shell) -> None:
 
 def test_wrong_usage_is_told(shell: Shell) -> None:
     assert "KAFKA_PORT" in shell.run(script("up"), status=1, KAFKA_PORT="kafka").stderr
+    assert (
+        "pending_max_age"
+        in shell.run(script("up"), status=1, PENDING_MAX_AGE="soon").stderr.lower()
+    )
     for name in ("up", "down", "demo"):
         assert "usage: bin/" in shell.run(script(name), "--nonsense", status=2).stderr
 
@@ -160,7 +164,8 @@ def test_wrong_usage_is_told(shell: Shell) -> None:
 def test_down_stops_it_all_and_keeps_the_data(shell: Shell) -> None:
     shell.run(script("up"))
     records = read_all(f"127.0.0.1:{shell.kafka}", "jobs.joined")
-    said = shell.run(script("down")).stdout
+    # Not even wrong settings keep it from that.
+    said = shell.run(script("down"), PENDING_MAX_AGE="soon").stdout
     assert said == "stopped: worker, bridge, RabbitMQ, Kafka\n"
     eventually(lambda: not processes_in(shell.home), "nothing runs in its home")
     assert shell.run(script("down")).stdout == "nothing was running\n"

@@ -130,6 +130,8 @@ class TestProcess:
         (tmp_path / "sleeper.log").write_bytes(b"x" * (LOG_LIMIT + 1))
         process = sleeper(tmp_path)
         assert process.log.stat().st_size < 100
+        assert process.said("up")
+        assert not process.said("x")
         process.kill()
 
 
