@@ -1,6 +1,7 @@
 """`pulseload bridge`."""
 
 import click
+
 from bridges.__main__ import main
 
 
