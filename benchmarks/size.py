@@ -1,0 +1,25 @@
+"""How much is measured."""
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """What the measurements take: counts, and seconds of a steady load."""
+
+    runs: int
+    jobs: int
+    waiting_rows: int
+    released: int
+    messages: int
+    seconds: int
+
+
+FULL: Final = Size(
+    runs=3, jobs=40_000, waiting_rows=200_000, released=10_000, messages=100_000, seconds=20
+)
+QUICK: Final = Size(
+    runs=1, jobs=4_000, waiting_rows=8_000, released=1_000, messages=5_000, seconds=3
+)
+"""Enough to see that all works; its figures say little."""

@@ -1,0 +1,169 @@
+"""Jobs per second of one worker with both stages, beside a plain Faust agent that does nothing.
+
+Both read the same topic, in turns: a backlog of jobs without keys. For the worker the clock runs
+from the moment it says that it is ready to the broker's time of the last output; for the agent
+from the first event to the last, as it tells itself.
+"""
+
+import asyncio
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from aiokafka import AIOKafkaProducer
+
+from benchmarks import load
+from benchmarks.figures import Figure
+from benchmarks.ground import WORKER_READY, Ground, Progress, Trial
+from benchmarks.load import Plan
+from benchmarks.programs import Program
+from benchmarks.size import Size
+from benchmarks.writing import Written
+from pulseload import topics
+from pulseload.errors import Failure
+
+RATIO: Final = 2.0
+"""How many times as fast as nothing the whole pipeline must be."""
+
+MEMORY_MIB: Final = 300
+"""How much memory the worker may hold meanwhile."""
+
+_GLANCE: Final = 0.02
+_OUT: Final = (topics.JOBS_JOINED, topics.JOBS_DEAD_LETTER)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One go through the backlog."""
+
+    jobs_per_second: float
+    cpu_microseconds_per_job: float
+    peak_mib: float
+
+
+@dataclass(frozen=True, slots=True)
+class Throughput:
+    """The runs of both, of each pair one after the other; and which share of the jobs waited."""
+
+    worker: Sequence[Run]
+    plain: Sequence[Run]
+    waited: Sequence[float]
+
+    @property
+    def figures(self) -> Sequence[Figure]:
+        """The figures."""
+        worker = [run.jobs_per_second for run in self.worker]
+        plain = [run.jobs_per_second for run in self.plain]
+        pairs = [ours / theirs for ours, theirs in zip(worker, plain, strict=True)]
+        busy = [run.cpu_microseconds_per_job for run in self.worker]
+        busy_plain = [run.cpu_microseconds_per_job for run in self.plain]
+        return [
+            Figure("worker, both stages", "jobs/s", worker),
+            Figure("plain Faust agent that does nothing", "jobs/s", plain),
+            Figure("worker to plain agent", "times", pairs, least=RATIO),
+            Figure("processor time per job, worker", "µs", busy),
+            Figure("processor time per job, plain agent", "µs", busy_plain),
+            Figure("jobs that waited for their push", "%", self.waited),
+            Figure(
+                "peak memory of the worker",
+                "MiB",
+                [max(run.peak_mib for run in self.worker)],
+                most=MEMORY_MIB,
+            ),
+            Figure(
+                "peak memory of the plain agent",
+                "MiB",
+                [statistics.median(run.peak_mib for run in self.plain)],
+            ),
+        ]
+
+
+def measure(ground: Ground, size: Size) -> Throughput:
+    """Measure both in turns."""
+    plan = load.plan(size.jobs)
+    worker, plain, waited = [], [], []
+    for number in range(size.runs):
+        trial = ground.trial(f"throughput-{number}")
+        _announce_early(trial, plan)
+        trial.write(topics.JOBS_INBOX, map(Written, plan.jobs()))
+        run, share = _worker(trial, plan)
+        worker.append(run)
+        waited.append(share)
+        plain.append(_plain(trial, size.jobs))
+    return Throughput(worker, plain, waited)
+
+
+def _announce_early(trial: Trial, plan: Plan) -> None:
+    """Let a worker get to know the pushes that are not late, before there are any jobs."""
+    trial.write(topics.PUSHES_INBOX, map(_push, plan.early))
+    program = trial.worker("early")
+    trial.settle([trial.changelog("pushes")], len(plan.early), program)
+    program.end()
+
+
+def _worker(trial: Trial, plan: Plan) -> tuple[Run, float]:
+    program = trial.worker()
+    program.wait_for(WORKER_READY)
+    began, spent = time.time(), program.cpu_seconds
+    asyncio.run(_announce_late(trial, plan, program))
+    jobs = len(plan.pushes_of)
+    trial.settle(_OUT, jobs, program)
+    busy = (program.cpu_seconds - spent) / jobs
+    peak = program.peak_mib
+    program.end()
+    ended = _check(trial, plan)
+    waited = {record.key for record in trial.read(trial.changelog("pending-jobs"))}
+    return Run(jobs / (ended - began), busy * 1e6, peak), 100 * len(waited) / jobs
+
+
+async def _announce_late(trial: Trial, plan: Plan, program: Program) -> None:
+    """Write each late push once as many jobs as come before it are through validation."""
+    async with (
+        Progress(trial) as progress,
+        AIOKafkaProducer(bootstrap_servers=trial.servers) as producer,
+    ):
+        for push, after in plan.late:
+            while await progress.of([topics.JOBS_VALID, topics.JOBS_DEAD_LETTER]) < after:
+                program.check()
+                await asyncio.sleep(_GLANCE)
+            await producer.send(topics.PUSHES_INBOX, *_push(push))
+
+
+def _push(push: int) -> Written:
+    return Written(load.push_record(push), load.push_key(push))
+
+
+def _check(trial: Trial, plan: Plan) -> float:
+    """Return when the last job was written; raises Failure unless each is once where it belongs."""
+    joined, dead = (trial.read(topic) for topic in _OUT)
+    wanted = {
+        load.job_id(number): None if number in plan.invalid else load.revision(push)
+        for number, push in enumerate(plan.pushes_of)
+    }
+    found: list[tuple[str, str | None]] = [(record.json["taskId"], None) for record in dead]
+    for record in joined:
+        document = record.json
+        found.append((document["job"]["taskId"], document["push"]["revision"]))
+    if len(found) != len(wanted) or dict(found) != wanted:
+        raise Failure(
+            f"of {len(wanted)} jobs {len(joined)} were joined and {len(dead)} became dead "
+            "letters, and not each of them once and in its place"
+        )
+    return max(record.timestamp for record in [*joined, *dead]) / 1_000
+
+
+def _plain(trial: Trial, count: int) -> Run:
+    argv = ["faust", "-A", "benchmarks.plain", "worker", "--without-web"]
+    env = {
+        "KAFKA_URL": f"kafka://{trial.servers}",
+        "APP_ID": f"{trial.name}-plain",
+        "COUNT": str(count),
+    }
+    program = trial.ground.program(f"{trial.name}-plain", argv, env)
+    told = program.wait_for(r"took (\S+) s, (\S+) s of them busy")
+    peak = program.peak_mib
+    program.end()
+    seconds, busy = (float(text) for text in told.groups())
+    return Run(count / seconds, busy / count * 1e6, peak)
