@@ -18,8 +18,8 @@ import orjson
 from pipeline import dead_letters, pushes
 from pipeline.runtime.draft import Draft
 from pipeline.runtime.records import Record
-from pulseload import topics
-from pulseload.headers import JOB_ID, PULSE_PREFIX, Header
+from pulseload import headers, topics
+from pulseload.headers import JOB_ID, Header
 
 STAGE: Final = "join"
 INPUTS: Final = (topics.JOBS_VALID, topics.PUSHES)
@@ -49,15 +49,15 @@ class Waiting(NamedTuple):
     def pack(self) -> bytes:
         """Return the row's bytes: time, a space, the headers as JSON, a new line, the job."""
         # Header values may be any bytes; Latin-1 takes each byte as one character.
-        headers = [[name, value.decode("latin-1")] for name, value in self.headers]
-        return b"%d %b\n%b" % (self.since, orjson.dumps(headers), self.job)
+        pairs = [[name, value.decode("latin-1")] for name, value in self.headers]
+        return b"%d %b\n%b" % (self.since, orjson.dumps(pairs), self.job)
 
     @classmethod
     def unpack(cls, row: bytes) -> "Waiting":
         """Read what `pack` wrote."""
         head, _, job = row.partition(b"\n")
-        since, _, headers = head.partition(b" ")
-        pairs = [(name, value.encode("latin-1")) for name, value in orjson.loads(headers)]
+        since, _, written = head.partition(b" ")
+        pairs = [(name, value.encode("latin-1")) for name, value in orjson.loads(written)]
         return cls(int(since), pairs, job)
 
 
@@ -102,7 +102,8 @@ class Join:
         push = draft.tables[PUSHES].get(record.key)
         if push is None:
             row = b"%b\0%020d" % (group(record.key), record.offset)
-            waiting = Waiting(record.timestamp, record.headers, record.value)
+            kept = [*headers.carried(record.headers), (JOB_ID, job_id)]
+            waiting = Waiting(record.timestamp, kept, record.value)
             draft.tables[PENDING].put(row, waiting.pack())
         else:
             _release(draft, job_id, record.headers, record.value, push)
@@ -155,21 +156,19 @@ def _release_all(draft: Draft, push_key: bytes, push: bytes) -> Iterator[None]:
             yield
 
 
-def _release(
-    draft: Draft, job_id: bytes, headers: Iterable[Header], job: bytes, push: bytes
-) -> None:
-    carried = [header for header in headers if header[0].startswith(PULSE_PREFIX)]
+def _release(draft: Draft, job_id: bytes, given: Iterable[Header], job: bytes, push: bytes) -> None:
+    carried = headers.carried(given)
     draft.send(topics.JOBS_JOINED, job_id, joined(job, push), carried, draft.partition)
 
 
 def _expire(draft: Draft, row_key: bytes, waiting: Waiting, waited: int) -> None:
-    headers = [header for header in waiting.headers if header[0].startswith(PULSE_PREFIX)]
-    headers += [
+    why = [
         (EXPIRED_REASON, b"push-unknown"),
         (EXPIRED_PUSH, row_key.rpartition(b"\0")[0]),
         (EXPIRED_WAITED, b"%d" % waited),
     ]
-    draft.send(topics.JOBS_EXPIRED, waiting.job_id, waiting.job, headers, draft.partition)
+    carried = headers.carried(waiting.headers)
+    draft.send(topics.JOBS_EXPIRED, waiting.job_id, waiting.job, [*carried, *why], draft.partition)
 
 
 def _refuse(draft: Draft, topic: str, record: Record, message: str) -> None:

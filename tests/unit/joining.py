@@ -1,0 +1,109 @@
+"""A join task over rows in dictionaries, and what its tests feed it."""
+
+from collections.abc import Sequence
+from itertools import islice
+from typing import Any
+
+import orjson
+
+from pipeline.joining import PENDING, PUSHES, Join, Waiting
+from pipeline.runtime.draft import Draft, Output
+from pulseload import topics
+from pulseload.headers import JOB_ID, Header
+from tests import examples
+from tests.examples import OTHER_REVISION, REVISION, DictRows, Message, body, task_id
+
+PARTITION, PARTITIONS = 2, 4
+MAX_AGE = 60
+NOW = 1_700_000_000_000
+KEY = f"try:{REVISION}".encode()
+OTHER_KEY = f"try:{OTHER_REVISION}".encode()
+
+
+class Driver:
+    """A join task: what the runtime does with the stage, without Kafka.
+
+    `transactions` holds the outputs of each commit, `offsets` what is committed.
+    """
+
+    def __init__(self, max_records: int = 4_000, max_age: int = MAX_AGE) -> None:
+        self.rows = {PUSHES: DictRows(), PENDING: DictRows()}
+        self.transactions: list[list[Output]] = []
+        self.offsets: dict[str, int] = {}
+        self._max_records, self._max_age = max_records, max_age
+        self.restart()
+
+    def restart(self) -> None:
+        """Begin with what is committed, as a new worker does."""
+        self.join = Join(self._max_age)
+        self.draft = Draft(PARTITION, PARTITIONS, self.rows, self._max_records)
+
+    def commit(self) -> None:
+        if self.draft.empty:
+            return
+        self.transactions.append(self.draft.outputs)
+        self.offsets.update(self.draft.offsets)
+        for name, table in self.draft.tables.items():
+            self.rows[name].commit(table.changes)
+        self.draft.clear()
+
+    def process(self, *records: Message, commits: int | None = None) -> None:
+        """Work on those records that are not done yet.
+
+        With `commits` it ends like a killed worker once there were so many.
+        """
+        new = [one for one in records if one.offset >= self.offsets.get(one.topic, 0)]
+        for _ in islice(self.join.process(new, self.draft), commits):
+            self.commit()
+        if commits is None:
+            self.commit()
+        else:
+            self.restart()
+
+    def tick(self, now: int) -> None:
+        for _ in self.join.tick(now, self.draft):
+            self.commit()
+        self.commit()
+
+    @property
+    def outputs(self) -> list[Output]:
+        return [output for outputs in self.transactions for output in outputs]
+
+    def sent(self, topic: str) -> list[str]:
+        """Return the job ids sent to a topic, in order."""
+        return [(one.key or b"").decode() for one in self.outputs if one.topic == topic]
+
+    @property
+    def joined(self) -> list[str]:
+        return self.sent(topics.JOBS_JOINED)
+
+    @property
+    def waiting(self) -> list[str]:
+        return [
+            Waiting.unpack(row).job_id.decode() for _, row in sorted(self.rows[PENDING].items())
+        ]
+
+
+def valid(
+    number: int, key: bytes = KEY, timestamp: int = NOW, extra: Sequence[Header] = ()
+) -> Message:
+    """Return a record of `jobs.valid`; its number is its id and its offset."""
+    return Message(
+        body(examples.job(taskId=task_id(number))),
+        topics.JOBS_VALID,
+        PARTITION,
+        number,
+        timestamp,
+        key,
+        [*extra, (JOB_ID, task_id(number).encode())],
+    )
+
+
+def push(offset: int = 0, key: bytes | None = KEY, **fields: Any) -> Message:
+    """Return a record of `pushes`."""
+    value = orjson.dumps({"project": "try", "revision": REVISION, **fields})
+    return Message(value, topics.PUSHES, PARTITION, offset, NOW, key)
+
+
+def ids(*numbers: int) -> list[str]:
+    return [task_id(number) for number in numbers]
