@@ -21,17 +21,23 @@ from pipeline.runtime.records import Record
 class Batch:
     """The records one fetch brought for one partition, in order, and the epoch it came in.
 
-    `size` is the bytes of all values together.
-
     An epoch ends when partitions are revoked: what was fetched before is fetched again by
     whoever owns the partition then, so that a batch of an earlier epoch must be dropped.
+    `after` is where the fetch before it ended, in the same epoch: None for the first. `size` is
+    the bytes of all values together.
     """
 
     topic: str
     partition: int
     epoch: int
+    after: int | None
     records: Sequence[Record]
     size: int
+
+    @property
+    def end(self) -> int:
+        """The offset behind the last record."""
+        return self.records[-1].offset + 1
 
 
 class _Envelope:
@@ -70,12 +76,24 @@ def scheduler(epoch: Callable[[], int]) -> type[DefaultSchedulingStrategy]:
     """Return a `ConsumerScheduler` that yields one `Batch` per partition of a fetch."""
 
     class PartitionBatches(DefaultSchedulingStrategy):  # type: ignore[misc]
+        def __init__(self) -> None:
+            self._epoch = -1
+            self._ends: dict[Any, int] = {}
+
         def iterate(self, records: Mapping[Any, list[Record]]) -> Iterator[tuple[Any, _Envelope]]:
-            now = epoch()
-            for tp, fetched in records.items():
-                if fetched:
-                    size = sum(len(record.value or b"") for record in fetched)
-                    yield tp, _Envelope(Batch(tp.topic, tp.partition, now, fetched, size))
+            # All of it now: Faust drops what it fetched while a rebalance goes on, but what was
+            # fetched must be known all the same.
+            return iter([(tp, self._taken(tp, got)) for tp, got in records.items() if got])
+
+        def _taken(self, tp: Any, records: list[Record]) -> _Envelope:
+            if self._epoch != epoch():
+                self._epoch = epoch()
+                self._ends.clear()
+            after = self._ends.get(tp)
+            size = sum(len(record.value or b"") for record in records)
+            batch = Batch(tp.topic, tp.partition, self._epoch, after, records, size)
+            self._ends[tp] = batch.end
+            return _Envelope(batch)
 
     return PartitionBatches
 

@@ -14,6 +14,7 @@ from pipeline.runtime.records import Record
 from pipeline.runtime.stage import Stage
 from pipeline.runtime.store import Store
 from pipeline.runtime.transaction import Transactions
+from pulseload.errors import Failure
 from pulseload.topics import changelog
 
 QUEUE_RECORDS: Final = 8_000
@@ -67,6 +68,7 @@ class Task:
         self._queue: deque[Batch] = deque()
         self._queued = self._queued_bytes = 0
         self._round = 0
+        self._handed: dict[str, int] = {}
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
         self._idle = asyncio.Event()
@@ -85,8 +87,22 @@ class Task:
         self._running = asyncio.create_task(self._run(), name=str(self))
 
     async def put(self, batch: Batch) -> None:
-        """Queue a batch; waits while the queue is full. A pause meanwhile drops it."""
+        """Queue a batch; waits while the queue is full. A pause meanwhile drops it.
+
+        A batch that goes on where one ended that never came here is a gap, and ends the task:
+        what is missing would be counted as read with the next commit.
+        """
         began = self._round
+        last = self._handed.get(batch.topic)
+        if batch.after is not None and batch.records[0].offset >= batch.after != last:
+            self._failed(
+                Failure(
+                    f"{batch.topic}/{batch.partition} was handed over from offset {batch.after} "
+                    f"on, but only up to {last} before; nothing is lost, start the worker again"
+                )
+            )
+            return
+        self._handed[batch.topic] = batch.end
         while self._queued >= QUEUE_RECORDS or self._queued_bytes >= QUEUE_BYTES:
             self._room.clear()
             await self._room.wait()
@@ -98,6 +114,7 @@ class Task:
 
     def _drop(self) -> None:
         self._round += 1
+        self._handed.clear()
         self._queue.clear()
         self._queued = self._queued_bytes = 0
         self._room.set()
