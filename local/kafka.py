@@ -113,7 +113,7 @@ class Kafka:
         self.port = port
         self.process = Process(home, "kafka")
         self._home = home / "kafka"
-        self._controller_port = controller_port
+        self.controller_port = controller_port
         self._heap = heap
 
     @property
@@ -138,13 +138,13 @@ class Kafka:
         """Start it, unless it runs, without waiting; raises as `start` does."""
         properties = self._home / "server.properties"
         wanted = _PROPERTIES.format(
-            port=self.port, controller_port=self._controller_port, data=self._data
+            port=self.port, controller_port=self.controller_port, data=self._data
         )
         if self.running:
             if properties.read_text() != wanted:
                 raise Failure(f"Kafka runs in {self._home} with other ports: stop it first")
             return
-        ports.check({"Kafka": self.port, "Kafka's controller": self._controller_port})
+        ports.check({"Kafka": self.port, "Kafka's controller": self.controller_port})
         self._home.mkdir(parents=True, exist_ok=True)
         properties.write_text(wanted)
         if not (self._data / "meta.properties").exists():

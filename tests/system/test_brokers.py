@@ -69,7 +69,7 @@ def test_nothing_of_a_broker_is_left(tmp_path: Path) -> None:
 
 def test_a_broker_started_by_another_process_is_known(kafka: Kafka) -> None:
     kafka.start()
-    other = Kafka(kafka.process.log.parent, kafka.port, 1)
+    other = Kafka(kafka.process.log.parent, kafka.port, kafka.controller_port)
     assert other.running
     other.start()
     assert other.process.pid == kafka.process.pid
