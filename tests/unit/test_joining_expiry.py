@@ -108,6 +108,16 @@ def test_a_sweep_that_finds_nothing_due_comes_round_again() -> None:
     assert task.waiting == []
 
 
+def test_those_that_are_due_are_found_behind_many_that_are_not() -> None:
+    task = Driver(max_records=100_000)
+    many_waiting(task, SWEEP_ROWS + 10, NOW + 1)
+    task.process(valid(0, b"z"))
+    for _ in range(2):
+        task.tick(NOW + MAX_AGE * 1_000)
+    assert task.sent(topics.JOBS_EXPIRED) == ids(0)
+    assert len(task.waiting) == SWEEP_ROWS + 10
+
+
 def test_a_sweep_is_cut_into_transactions() -> None:
     task = Driver(max_records=10)
     many_waiting(task, 100)
