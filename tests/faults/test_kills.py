@@ -3,7 +3,6 @@
 import random
 import shutil
 import time
-from pathlib import Path
 
 import pytest
 
@@ -134,11 +133,3 @@ def test_kafka_killed_and_restarted_under_load(system: System) -> None:
     feeder.finish()
     restart_if_ended(service)
     check(system, events)
-
-
-def statm_peak(pid: int) -> int:
-    """Return a process's peak memory in MiB."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmHWM"):
-            return int(line.split()[1]) // 1024
-    raise AssertionError("no VmHWM")
