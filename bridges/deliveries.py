@@ -76,10 +76,7 @@ class _Assembly:
     """A delivery of which not all frames have come."""
 
     def __init__(self, method: bytes, max_bytes: int, kept_bytes: int) -> None:
-        try:
-            self._head = _deliver_arguments(method)
-        except (StructError, IndexError) as error:
-            raise FrameSyntaxError("a delivery that cannot be read") from error
+        self._head = _deliver_arguments(method)
         self._max_bytes = max_bytes
         self._kept_bytes = kept_bytes
         self._properties: dict[str, Any] | None = None
@@ -91,7 +88,7 @@ class _Assembly:
     def add(self, kind: int, payload: bytes) -> bool:
         """Take the next frame; whether it was the last."""
         if kind == HEADER and self._properties is None:
-            self._size = self._missing = unpack_from(">Q", payload, 4)[0]
+            self._size = self._missing = _body_size(payload)
             self._properties = _properties(payload)
             if self._size > self._max_bytes:
                 self._digest = sha256()
@@ -123,16 +120,26 @@ class _Assembly:
 
 def _deliver_arguments(method: bytes) -> tuple[int, bool, bytes, bytes]:
     """Return tag, whether redelivered, exchange and routing key of a Basic.Deliver."""
-    at = 5 + method[4]
-    (tag,) = unpack_from(">Q", method, at)
-    redelivered = bool(method[at + 8] & 1)
-    exchange_at = at + 10
-    exchange_end = exchange_at + method[at + 9]
-    key_at = exchange_end + 1
-    key_end = key_at + method[exchange_end]
+    try:
+        at = 5 + method[4]
+        (tag,) = unpack_from(">Q", method, at)
+        redelivered = bool(method[at + 8] & 1)
+        exchange_at = at + 10
+        exchange_end = exchange_at + method[at + 9]
+        key_at = exchange_end + 1
+        key_end = key_at + method[exchange_end]
+    except (StructError, IndexError) as error:
+        raise FrameSyntaxError("a delivery that cannot be read") from error
     if key_end > len(method):
-        raise IndexError
+        raise FrameSyntaxError("a delivery that is cut off")
     return tag, redelivered, method[exchange_at:exchange_end], method[key_at:key_end]
+
+
+def _body_size(header: bytes) -> int:
+    try:
+        return int(unpack_from(">Q", header, 4)[0])
+    except StructError as error:
+        raise FrameSyntaxError("a content header that cannot be read") from error
 
 
 def _properties(header: bytes) -> dict[str, Any]:
