@@ -30,6 +30,12 @@ EXPIRED_REASON: Final = "pulseload.expired.reason"
 EXPIRED_PUSH: Final = "pulseload.expired.push"
 EXPIRED_WAITED: Final = "pulseload.expired.waited"
 
+MAX_ID_BYTES: Final = 1_000
+"""How long a job's id may be, twenty times what a valid job has."""
+
+MAX_PUSH_BYTES: Final = 4 * 1_048_576
+"""How large a push record may become by merging, so that any job can be joined with it."""
+
 SWEEP_ROWS: Final = 5_000
 """How many waiting rows one tick looks at; the next tick goes on behind them."""
 
@@ -94,8 +100,9 @@ class Join:
                 yield
 
     def _job(self, record: Record, draft: Draft) -> None:
-        job_id = next((value for name, value in record.headers if name == JOB_ID), None)
-        if record.key is None or record.value is None or job_id is None:
+        # Not ours: null values of headers, which Kafka has, and an id as long as no job's is.
+        job_id = next((value for name, value in record.headers if name == JOB_ID), b"") or b""
+        if record.key is None or record.value is None or not 0 < len(job_id) <= MAX_ID_BYTES:
             message = f"no key, value or {JOB_ID} header: write jobs to {topics.JOBS_INBOX}"
             _refuse(draft, topics.JOBS_DEAD_LETTER, record, message)
             return
@@ -120,6 +127,10 @@ class Join:
         except ValueError as error:
             message = f"no push record ({error}): write pushes to {topics.PUSHES_INBOX}"
             _refuse(draft, topics.PUSHES_DEAD_LETTER, record, message)
+            return
+        if len(push) > MAX_PUSH_BYTES:
+            message = f"with this, the push record would be larger than {MAX_PUSH_BYTES:,} bytes"
+            _refuse(draft, topics.PUSHES_DEAD_LETTER, record, message, dead_letters.INVALID_PUSH)
             return
         if known is None:
             yield from _release_all(draft, key, push)
@@ -171,7 +182,11 @@ def _expire(draft: Draft, row_key: bytes, waiting: Waiting, waited: int) -> None
     draft.send(topics.JOBS_EXPIRED, waiting.job_id, waiting.job, [*carried, *why], draft.partition)
 
 
-def _refuse(draft: Draft, topic: str, record: Record, message: str) -> None:
-    dead_letters.send(
-        draft, topic, record, reason=dead_letters.NOT_VALIDATED, message=message, stage=STAGE
-    )
+def _refuse(
+    draft: Draft,
+    topic: str,
+    record: Record,
+    message: str,
+    reason: str = dead_letters.NOT_VALIDATED,
+) -> None:
+    dead_letters.send(draft, topic, record, reason=reason, message=message, stage=STAGE)

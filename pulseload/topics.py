@@ -16,8 +16,11 @@ PUSHES_DEAD_LETTER: Final = "pushes.dead-letter"
 INPUT_MAX_BYTES: Final = 1_048_588
 """`max.message.bytes` of what comes from outside: Kafka's own default."""
 
-INNER_MAX_BYTES: Final = 8 * 1_048_576
-"""`max.message.bytes` behind the inputs: a largest job with a largest push and their headers."""
+INNER_MAX_BYTES: Final = 3 * 1_048_576
+"""`max.message.bytes` of what goes from stage to stage: a largest job, its key and its headers."""
+
+OUTER_MAX_BYTES: Final = 8 * 1_048_576
+"""`max.message.bytes` of what comes out, and of tables: a largest job with a largest push."""
 
 SEGMENT_BYTES: Final = 64 * 1_048_576
 """`segment.bytes` of compacted topics."""
@@ -75,8 +78,8 @@ def required(
         "max.message.bytes": str(INPUT_MAX_BYTES),
     }
     inner = {**outside, "max.message.bytes": str(INNER_MAX_BYTES)}
+    outer = {**outside, "max.message.bytes": str(OUTER_MAX_BYTES)}
     compacted = {
-        **inner,
         "cleanup.policy": "compact",
         # Kafka compacts closed segments only; a gigabyte of dead rows would be restored first.
         "segment.bytes": str(SEGMENT_BYTES),
@@ -88,10 +91,13 @@ def required(
         for name in [*dict.fromkeys(map(mirror, exchanges)), JOBS_INBOX, PUSHES_INBOX]
     ]
     found.append(Topic(JOBS_VALID, partitions, inner))
-    found.append(Topic(PUSHES, partitions, compacted))
+    found.append(Topic(PUSHES, partitions, {**inner, **compacted}))
     found += [
-        Topic(name, partitions, inner)
+        Topic(name, partitions, outer)
         for name in (JOBS_JOINED, JOBS_EXPIRED, JOBS_DEAD_LETTER, PUSHES_DEAD_LETTER)
     ]
-    found += [Topic(changelog(app_id, name), partitions, compacted) for name in tables(stages)]
+    found += [
+        Topic(changelog(app_id, name), partitions, {**outer, **compacted})
+        for name in tables(stages)
+    ]
     return found

@@ -31,6 +31,7 @@ __all__ = [
     "System",
     "create_topics",
     "eventually",
+    "memory_peak",
     "processes_in",
     "produce",
     "read_all",
@@ -47,6 +48,12 @@ def eventually(condition: Callable[[], object], what: str, timeout: float = TIME
     while not condition():
         assert time.monotonic() < end, f"not within {timeout} s: {what}"
         time.sleep(0.05)
+
+
+def memory_peak(service: "Service") -> int:
+    """Return the most memory that a running program has had, in MiB."""
+    status = Path(f"/proc/{service.process.pid}/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) // 1024
 
 
 def processes_in(folder: Path) -> list[str]:
@@ -71,20 +78,30 @@ class Sent(NamedTuple):
     partition: int | None = None
 
 
+_NO_VALUE = object()
+"""Stands for a value of None: aiokafka would not send one without a key, as others do."""
+
+
 def produce(servers: str, topic: str, records: Iterable[Sent | bytes]) -> None:
     """Write records to a topic, in order, and return when Kafka has confirmed them all."""
     asyncio.run(_produce(servers, topic, records))
 
 
 async def _produce(servers: str, topic: str, records: Iterable[Sent | bytes]) -> None:
-    async with AIOKafkaProducer(bootstrap_servers=servers, acks="all", linger_ms=5) as producer:
+    async with AIOKafkaProducer(
+        bootstrap_servers=servers,
+        acks="all",
+        linger_ms=5,
+        max_request_size=16 * 1_048_576,
+        value_serializer=lambda value: None if value is _NO_VALUE else value,
+    ) as producer:
         confirmed = []
         for one in records:
             record = one if isinstance(one, Sent) else Sent(one)
             confirmed.append(
                 await producer.send(
                     topic,
-                    value=record.value,
+                    value=_NO_VALUE if record.value is None else record.value,
                     key=record.key,
                     partition=record.partition,
                     headers=list(record.headers),

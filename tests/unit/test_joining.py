@@ -196,6 +196,22 @@ def test_a_push_is_known_by_its_hash_too() -> None:
     assert task.joined == ids(1, 0)
 
 
+def test_a_push_record_that_would_grow_too_large_is_a_dead_letter() -> None:
+    task = Driver()
+    commits = [{"revision": f"{number:040x}"} for number in range(5)]
+    for number in range(5):
+        larger = [dict(one) for one in commits]
+        larger[number]["comment"] = "x" * 1_000_000
+        task.process(push(number, revisions=larger))
+    task.process(valid(0))
+    letter, output = task.outputs
+    assert letter.topic == topics.PUSHES_DEAD_LETTER
+    assert errors(letter)["reason"] == dead_letters.INVALID_PUSH
+    assert errors(letter)["offset"] == "4"
+    known = [one.get("comment") for one in json.loads(output.value or b"")["push"]["revisions"]]
+    assert known == ["x" * 1_000_000] * 4 + [None]
+
+
 def test_a_tombstone_makes_a_push_unknown() -> None:
     task = Driver()
     task.process(push(0, push_id=7), valid(0))
@@ -221,6 +237,8 @@ def test_a_tombstone_of_an_unknown_push_frees_nothing() -> None:
         Message(b"{}", topics.JOBS_VALID, PARTITION, 9, NOW, None, [(JOB_ID, b"x")]),
         Message(None, topics.JOBS_VALID, PARTITION, 9, NOW, KEY, [(JOB_ID, b"x")]),
         Message(b"{}", topics.JOBS_VALID, PARTITION, 9, NOW, KEY, [("pulse.cc", b"1")]),
+        Message(b"{}", topics.JOBS_VALID, PARTITION, 9, NOW, KEY, [(JOB_ID, b"")]),
+        Message(b"{}", topics.JOBS_VALID, PARTITION, 9, NOW, KEY, [(JOB_ID, b"x" * 1_001)]),
         Message(b"", topics.JOBS_VALID, PARTITION, 9, NOW, None),
     ],
 )
