@@ -1,51 +1,55 @@
-"""What a worker's log holds: one line for what a person must know, none for what is harmless."""
+"""What a worker's log holds: what a person must know, once, and nothing that is harmless."""
 
-import asyncio
 import logging
+from typing import Final
 
-from aiokafka.errors import KafkaError
+REPEAT_SECONDS: Final = 10.0
+"""A line of a library that comes again within so many seconds is only counted."""
 
-from pulseload.errors import Failure
-
-_HARMLESS = (
+_REMEMBERED: Final = 200
+_OWN: Final = ("pipeline.", "pulseload.")
+_HARMLESS: Final = (
     # Kafka refuses a produce for a moment after each commit (it checks the partition's part in
     # the transaction); aiokafka sends it again.
     "Got error produce response",
-    # Each is tried again until it works or its time is over, and then told as an error.
-    "Group Coordinator Request failed",
-    "Unable to update metadata",
-    "Unable connect to node",
 )
-_OWN = ("pipeline.", "pulseload.")
-_ENDINGS = (Failure, KafkaError, asyncio.TimeoutError)
 
 
 class Tidy(logging.Filter):
-    """Drops harmless lines, and tells once, without a traceback, why a worker ends.
+    """Drops harmless lines and repetitions of what libraries say, and their tracebacks.
 
-    Lines below `level` pass only from our own loggers.
+    Lines below `level` pass only from our own loggers. While Kafka is away aiokafka says so ten
+    times a second.
     """
 
     def __init__(self, level: int) -> None:
         super().__init__()
         self._level = level
-        self._told: BaseException | None = None
+        self._seen: dict[tuple[str, str], tuple[float, int]] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether a record is shown; it may be shortened on the way."""
-        if record.levelno < self._level and not record.name.startswith(_OWN):
-            return False
-        if record.name.startswith("aiokafka"):
-            return not str(record.msg).startswith(_HARMLESS)
-        reason = record.args[0] if isinstance(record.args, tuple) and record.args else None
-        if not isinstance(reason, _ENDINGS):
+        if record.name.startswith(_OWN):
             return True
-        if self._told is not None:
+        message = str(record.msg)
+        if record.levelno < self._level or message.startswith(_HARMLESS):
             return False
-        self._told = reason
-        name = "" if isinstance(reason, Failure) else f"{type(reason).__name__}: "
-        record.msg, record.args = f"this worker ends: {name}{reason}", ()
-        record.exc_info = record.exc_text = None
+        if self._level > logging.DEBUG and record.exc_info and record.exc_info[1]:
+            error = record.exc_info[1]
+            record.msg = f"{record.getMessage()}: {type(error).__name__}: {error}"
+            record.args, record.exc_info, record.exc_text = (), None, None
+        return self._first((record.name, message), record)
+
+    def _first(self, line: tuple[str, str], record: logging.LogRecord) -> bool:
+        since, count = self._seen.get(line, (0.0, 0))
+        if record.created - since < REPEAT_SECONDS:
+            self._seen[line] = since, count + 1
+            return False
+        if len(self._seen) == _REMEMBERED:
+            self._seen.clear()
+        self._seen[line] = record.created, 0
+        if count:
+            record.msg, record.args = f"{record.getMessage()} ({count} more like this)", ()
         return True
 
 

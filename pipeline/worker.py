@@ -1,11 +1,16 @@
 """The Faust application: a group member whose agents hand partition batches to tasks."""
 
+import asyncio
+import contextlib
 import logging
+import os
 import sys
+import threading
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import faust
+from aiokafka.errors import KafkaError
 
 from pipeline import logs, stages
 from pipeline.runtime.batches import Batch, BatchSchema, CommittedTransport, scheduler
@@ -21,6 +26,12 @@ POLL_RECORDS = 4_000
 FETCH_BYTES = 2 * 1_048_576
 BUFFERED_BATCHES = 16
 """How many batches Faust holds for one stage before it stops fetching what fills it."""
+
+CLOSING_SECONDS = 2.0
+"""How long a worker that must end waits for transactions in hand."""
+
+SHUTDOWN_SECONDS = 15.0
+"""How long a worker that was asked to end, or that Faust ends, may take for it."""
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +60,44 @@ class _Worker(faust.Worker):  # type: ignore[misc]
             sys.exit(f"pulseload: {failure}")
         super().execute_from_commandline()
 
+    def stop_and_shutdown(self) -> None:
+        # Faust may wait for a Kafka that is gone, without an end.
+        watch = threading.Timer(SHUTDOWN_SECONDS, os._exit, [1])
+        watch.daemon = True
+        watch.start()
+        super().stop_and_shutdown()
+
+
+class Ending:
+    """Ends the process with a line and status 1 when a worker cannot go on.
+
+    Faust's own way down would wait for what no longer answers, and tell it in tracebacks. What
+    is left half done the next start settles.
+    """
+
+    ownership: Ownership
+
+    def __init__(self) -> None:
+        self._ending: asyncio.Task[NoReturn] | None = None
+
+    def begin(self, error: BaseException) -> None:
+        """Begin to end, from within a task that failed."""
+        if self._ending is None:
+            self._ending = asyncio.ensure_future(self.end(error))
+
+    async def end(self, error: BaseException) -> NoReturn:
+        """End: the other tasks have a moment to finish the transaction in hand."""
+        log.error("this worker ends: %s", error, exc_info=None if _expected(error) else error)
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(CLOSING_SECONDS):
+                await self.ownership.close()
+        logging.shutdown()
+        os._exit(1)
+
+
+def _expected(error: BaseException) -> bool:
+    return isinstance(error, Failure | KafkaError | TimeoutError)
+
 
 def _loaded() -> Settings:
     try:
@@ -66,7 +115,9 @@ def build(settings: Settings, folder: StateFolder) -> faust.App:
         kafka.connection(settings),
         folder.path,
     )
-    ownership = Ownership(chosen, place, lambda error: _crash(app, error))
+    ending = Ending()
+    ownership = Ownership(chosen, place, ending.begin)
+    ending.ownership = ownership
     app = _App(
         settings.pulseload_app_id,
         broker=";".join(f"kafka://{server}" for server in settings.kafka_servers),
@@ -87,11 +138,11 @@ def build(settings: Settings, folder: StateFolder) -> faust.App:
         topic_allow_declare=False,
         topic_disable_leader=True,
     )
-    _connect(app, chosen, ownership)
+    _connect(app, chosen, ownership, ending)
     return app
 
 
-def _connect(app: faust.App, chosen: Sequence[Stage], ownership: Ownership) -> None:
+def _connect(app: faust.App, chosen: Sequence[Stage], ownership: Ownership, ending: Ending) -> None:
     for stage in chosen:
 
         async def agent(batches: Any) -> None:
@@ -106,7 +157,10 @@ def _connect(app: faust.App, chosen: Sequence[Stage], ownership: Ownership) -> N
         await ownership.revoked()
 
     async def assigned(_app: faust.App, **_: Any) -> None:
-        await ownership.assigned(app.consumer.assignment)
+        try:
+            await ownership.assigned(app.consumer.assignment)
+        except Exception as error:  # noqa: BLE001 - whatever it is, Faust must not go on
+            await ending.end(error)
 
     async def shutdown(_app: faust.App, **_: Any) -> None:
         await ownership.close()
@@ -115,10 +169,6 @@ def _connect(app: faust.App, chosen: Sequence[Stage], ownership: Ownership) -> N
     # Faust awaits this one before it seeks to the committed offsets and lets records through.
     app.on_rebalance_complete.connect(assigned, weak=False)
     app.on_before_shutdown.connect(shutdown, weak=False)
-
-
-def _crash(app: faust.App, error: BaseException) -> None:
-    app.add_future(app.crash(error))
 
 
 configured = _loaded()

@@ -188,6 +188,10 @@ class Store:
         self._db.write(batch, self._unlogged)
 
     def close(self) -> None:
-        """Write what memory holds to disk and let go of the folder."""
-        self._db.flush()
+        """Write what memory holds to disk, if that can be, and let go of the folder."""
+        try:
+            self._db.flush()
+        except Exception as error:  # noqa: BLE001 - whatever rocksdict raises
+            # A deleted folder, a full disk: the changelog gives back what is missing.
+            log.warning("state in %s cannot be written, to be restored: %s", self.path, error)
         self._db.close()

@@ -41,7 +41,7 @@ class Transactions:
         self._clients = clients
 
     async def start(self) -> None:
-        """Connect and fence. Raises KafkaError or TimeoutError where that cannot be done."""
+        """Connect and fence. Raises Failure where that cannot be done."""
         self._producer = AIOKafkaProducer(
             **self._clients,
             transactional_id=self.transactional_id,
@@ -56,6 +56,11 @@ class Transactions:
         try:
             async with asyncio.timeout(GIVE_UP_SECONDS):
                 await self._producer.start()
+        except (KafkaError, TimeoutError) as error:
+            await self.stop()
+            raise Failure(
+                f"Kafka did not let {self.transactional_id} begin ({type(error).__name__}: {error})"
+            ) from error
         except BaseException:
             await self.stop()
             raise
