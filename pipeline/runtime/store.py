@@ -191,7 +191,7 @@ class Store:
         """Write what memory holds to disk, if that can be, and let go of the folder."""
         try:
             self._db.flush()
+            self._db.close()
         except Exception as error:  # noqa: BLE001 - whatever rocksdict raises
             # A deleted folder, a full disk: the changelog gives back what is missing.
             log.warning("state in %s cannot be written, to be restored: %s", self.path, error)
-        self._db.close()

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 import subprocess
 import sys
 import time
@@ -111,6 +112,16 @@ def test_what_a_killed_process_leaves_is_behind_and_never_torn(path: Path) -> No
             assert found == list(range(1, store.position(table) + 1))
     finally:
         store.close()
+
+
+def test_a_store_whose_folder_was_deleted_is_closed_with_a_warning(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    opened = Store(path, TABLES)
+    shutil.rmtree(path)
+    opened.write({"pushes": {b"a": b"1"}}, {"pushes": 1})
+    opened.close()
+    assert "cannot be written, to be restored" in caplog.text
 
 
 def test_a_wiped_store_is_empty_and_can_be_used(path: Path) -> None:
