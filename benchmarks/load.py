@@ -51,7 +51,7 @@ def plan(jobs: int, seed: int = 1) -> Plan:
         pushes_of,
         frozenset(dice.sample(range(jobs), int(jobs * INVALID))),
         sorted(last.keys() - set(late)),
-        sorted((push, last[push] + 1) for push in late),
+        sorted(((push, last[push] + 1) for push in late), key=lambda pair: pair[1]),
     )
 
 

@@ -17,7 +17,7 @@ class Size:
 
 
 FULL: Final = Size(
-    runs=3, jobs=40_000, waiting_rows=200_000, released=10_000, messages=100_000, seconds=20
+    runs=3, jobs=60_000, waiting_rows=200_000, released=10_000, messages=100_000, seconds=20
 )
 QUICK: Final = Size(
     runs=1, jobs=4_000, waiting_rows=8_000, released=1_000, messages=5_000, seconds=3
