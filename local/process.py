@@ -93,14 +93,16 @@ class Process:
     @property
     def pid(self) -> int | None:
         """The process id, None where it does not run."""
-        if self._child is not None:
-            self._child.poll()
         try:
             written = self._file.read_text()
             pid = int(written.split()[0])
+            found = pid if identity(pid) == written else None
         except (OSError, ValueError, IndexError):
-            return None
-        return pid if identity(pid) == written else None
+            found = None
+        if found is None and self._child is not None:
+            # It has ended: take its status from the kernel.
+            self._child.poll()
+        return found
 
     @property
     def running(self) -> bool:
