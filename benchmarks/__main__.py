@@ -69,7 +69,7 @@ def _machine() -> dict[str, Any]:
 
 
 def run(arguments: argparse.Namespace) -> list[Figure]:
-    """Measure what the arguments ask for, write it to the file, and return all figures."""
+    """Measure and print what the arguments ask for, write it to the file, return the figures."""
     size = QUICK if arguments.quick else FULL
     if arguments.runs:
         size = replace(size, runs=arguments.runs)
@@ -80,8 +80,9 @@ def run(arguments: argparse.Namespace) -> list[Figure]:
     try:
         ground.start()
         for name in arguments.only or MEASUREMENTS:
-            print(f"{name} …", file=sys.stderr, flush=True)
+            print(f"measuring {name} …", file=sys.stderr, flush=True)
             result = MEASUREMENTS[name](ground, size)
+            print(f"\n{name}\n\n{table(result.figures)}\n", flush=True)
             figures += result.figures
             results[name] = {
                 "figures": [figure.document() for figure in result.figures],
@@ -112,7 +113,6 @@ def main() -> None:
         sys.exit(f"pulseload: {failure}")
     except KeyboardInterrupt:
         sys.exit(130)
-    print(table(figures))
     if not arguments.quick and any(figure.met is False for figure in figures):
         sys.exit(1)
 

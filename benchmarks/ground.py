@@ -171,9 +171,10 @@ class Progress:
 
 
 async def _renew_topics(configured: Settings) -> None:
+    names = {topic.name for topic in configured.topics}
     async with kafka.admin(configured, within=60) as client:
-        if old := list(await kafka.existing(client, [topic.name for topic in configured.topics])):
-            await client.delete_topics(old)
-            while await kafka.existing(client, old):  # noqa: ASYNC110 - Kafka tells nobody
+        if old := names.intersection(await client.list_topics()):
+            await client.delete_topics(list(old))
+            while old.intersection(await client.list_topics()):  # noqa: ASYNC110 - nobody tells
                 await asyncio.sleep(_GLANCE)
         await kafka.create(client, configured.topics, configured.pulseload_replication)
