@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from kombu import Connection, Exchange, Producer
 
@@ -31,6 +31,7 @@ __all__ = [
     "System",
     "create_topics",
     "eventually",
+    "kill_at",
     "memory_peak",
     "processes_in",
     "produce",
@@ -131,6 +132,20 @@ async def _create_topics(servers: str, topics: list[Topic]) -> None:
             await asyncio.sleep(0.05)
     finally:
         await admin.close()
+
+
+def kill_at(service: "Service", servers: str, place: TopicPartition, offset: int) -> None:
+    """Kill a program as soon as a partition has grown to an offset, committed or not."""
+    asyncio.run(_kill_at(service, servers, place, offset))
+
+
+async def _kill_at(service: "Service", servers: str, place: TopicPartition, offset: int) -> None:
+    end = time.monotonic() + TIMEOUT
+    async with AIOKafkaConsumer(bootstrap_servers=servers) as consumer:
+        while (await consumer.end_offsets([place]))[place] < offset:
+            assert time.monotonic() < end, f"{place} has not grown to {offset}"
+            await asyncio.sleep(0.001)
+        service.kill()
 
 
 class Pulse:

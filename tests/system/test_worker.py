@@ -1,8 +1,6 @@
 """Workers at work: their stages, their end, their memory, and releases that are cut off."""
 
-import asyncio
-
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 
 from pipeline import joining
 from pulseload import topics
@@ -10,7 +8,7 @@ from pulseload.headers import JOB_ID
 from pulseload.partitions import partition_of
 from tests.examples import REVISION, TASK_ID, body, job, push, task_id
 from tests.faults.load import Feeder, check, plan, waiting
-from tests.system.harness import Sent, Service, System, eventually, memory_peak
+from tests.system.harness import Sent, Service, System, eventually, kill_at, memory_peak
 
 KEY = f"try:{REVISION}".encode()
 PARTITION = partition_of(KEY, 4)
@@ -52,25 +50,16 @@ def test_ten_thousand_jobs_wait_for_one_push(system: System) -> None:
     assert len(joined(system)) == 10_000
 
 
-async def kill_at(system: System, worker: Service, offset: int) -> None:
-    """Kill a worker as soon as `jobs.joined` has grown so far, committed or not."""
-    partition = TopicPartition(topics.JOBS_JOINED, PARTITION)
-    async with AIOKafkaConsumer(bootstrap_servers=system.kafka.url) as consumer:
-        while (await consumer.end_offsets([partition]))[partition] < offset:  # noqa: ASYNC110
-            await asyncio.sleep(0.001)
-        worker.kill()
-
-
 def test_a_release_that_is_cut_off_goes_on_in_order(system: System) -> None:
     count, late = 30_000, 50
     worker = ready(system.worker(PULSELOAD_INSTANCE_ID="one", PULSELOAD_SESSION_TIMEOUT="6"))
     feed_waiting(system, range(count))
     system.read(PENDING, count=count)
     system.produce(topics.PUSHES_INBOX, body(push()))
-    released = [0]
+    place, released = TopicPartition(topics.JOBS_JOINED, PARTITION), [0]
     for kill in range(3):
         # A transaction of the release holds 2,000 jobs: one at least is committed.
-        asyncio.run(kill_at(system, worker, released[-1] + 4_500))
+        kill_at(worker, system.kafka.url, place, released[-1] + 4_500)
         # They come while the release is half done, and belong behind it.
         feed_waiting(system, range(count + kill * late, count + (kill + 1) * late))
         released.append(len(joined(system)))
