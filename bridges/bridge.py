@@ -30,7 +30,7 @@ CLOSING: Final = 1.0
 """Seconds that each of the two connections has to close."""
 
 FIRST_PAUSE: Final = 0.25
-LONGEST_PAUSE: Final = 30.0
+LONGEST_PAUSE: Final = 15.0
 """Seconds until the bridge tries again: each pause is twice the one before, up to the longest."""
 
 STEADY: Final = 10.0
@@ -60,7 +60,7 @@ async def run(settings: Settings) -> None:
     try:
         await bridge.run()
     except asyncio.CancelledError:
-        log.info("asked to end: %s", bridge.total)
+        log.info("ended, as asked: %s", bridge.total)
 
 
 class Bridge:
@@ -100,7 +100,7 @@ class Bridge:
                         pause = FIRST_PAUSE
                     # Not all bridges at the same time.
                     seconds = pause * random.uniform(0.5, 1)  # noqa: S311 - no secret
-                    log.warning("%s; trying again in %.1f s", trouble, seconds)
+                    log.warning("%s (trying again in %.1f s)", trouble, seconds)
                     await asyncio.sleep(seconds)
                     pause = min(2 * pause, LONGEST_PAUSE)
         finally:

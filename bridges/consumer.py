@@ -75,7 +75,7 @@ class Consumer:
 
     def _connect(self, url: str) -> Any:
         connection = amqp.connection(url)
-        connection.transport_options = {
+        connection.transport_options |= {
             "frame_handler": handler(self._deliver, INPUT_MAX_BYTES, KEPT_BYTES),
             "read_timeout": READ_TIMEOUT,
             "write_timeout": WRITE_TIMEOUT,

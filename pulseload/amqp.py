@@ -91,7 +91,11 @@ def connection(url: str, timeout: float = 10, confirm: bool = False) -> Connecti
         ssl=verified if parts.tls else False,
         connect_timeout=timeout,
         heartbeat=HEARTBEAT,
-        transport_options={"confirm_publish": confirm},
+        transport_options={
+            "confirm_publish": confirm,
+            # py-amqp's own is one second: less than a pause of a busy broker or network.
+            "socket_settings": {socket.TCP_USER_TIMEOUT: HEARTBEAT * 1000},
+        },
     )
 
 

@@ -12,7 +12,9 @@ import pytest
 
 from pulseload import amqp
 from pulseload.errors import Failure
-from tests.system.harness import Pulse
+from tests.examples import body
+from tests.system.bridging import GUEST, ended, started
+from tests.system.harness import Pulse, System
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,3 +111,19 @@ def test_a_certificate_for_another_host_is_refused(
         amqp.connected(front.url(pulse, "127.0.0.1")),
     ):
         pass
+
+
+def test_the_bridge_takes_messages_through_tls(front: Front, system: System) -> None:
+    bridge = started(
+        system,
+        PULSE_DATA_INGESTION_CONFIG=front.url(system.pulse, "localhost"),
+        SSL_CERT_FILE=str(front.certificate),
+    )
+    # Of every size: TLS has records of its own, which end anywhere in a frame.
+    contents = [body({"pad": "x" * (number**2 % 40_000)}) for number in range(1_500)]
+    contents += [body({"pad": "y" * 900_000})] * 3
+    system.pulse.publish(GUEST, *contents)
+    records = system.read("pulse.guest.jobs", count=len(contents))
+    # One key, so one partition.
+    assert [record.value for record in records] == contents
+    ended(system, bridge)
