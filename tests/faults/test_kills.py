@@ -1,34 +1,16 @@
 """Workers killed with -9 at any moment: each job ends in exactly one place, in order."""
 
 import random
-import shutil
 import time
 
 import pytest
 
 from tests.faults.load import Event, Feeder, check, plan
-from tests.system.harness import Service, System
+from tests.faults.workers import restart_if_ended, start, wipe
+from tests.system.harness import System
 
 JOBS = 20_000
 KILLS = 20
-
-
-def start(system: System, name: str, session_timeout: int = 6) -> Service:
-    return system.worker(
-        name,
-        PULSELOAD_INSTANCE_ID=name,
-        PULSELOAD_SESSION_TIMEOUT=str(session_timeout),
-    )
-
-
-def wipe(system: System, name: str) -> None:
-    shutil.rmtree(system.folder / f"{name}-state", ignore_errors=True)
-
-
-def restart_if_ended(service: Service) -> None:
-    """Do what a supervisor does."""
-    if not service.running:
-        service.start()
 
 
 @pytest.mark.parametrize("names", [("one",), ("one", "two")], ids=["one-worker", "two-workers"])
@@ -61,75 +43,4 @@ def check_a_fresh_copy(system: System, events: list[Event]) -> None:
     fresh = start(system, "fresh")
     fresh.wait_for("ready; working")
     assert fresh.terminate() == 0
-    check(system, events)
-
-
-def test_a_worker_frozen_beyond_the_session_timeout_does_no_harm(system: System) -> None:
-    events = plan(seed=3, jobs=6_000, pushes=60)
-    services = [start(system, name) for name in ("one", "two")]
-    for service in services:
-        service.wait_for("ready; working")
-    feeder = Feeder(system.kafka.url, events, per_second=300)
-    feeder.start()
-    for service in services:
-        time.sleep(1)
-        service.freeze()
-        time.sleep(9)
-        service.resume()
-        time.sleep(1)
-        for other in services:
-            restart_if_ended(other)
-    feeder.finish()
-    for service in services:
-        restart_if_ended(service)
-    check(system, events)
-
-
-def test_workers_that_come_before_the_first_commit_lose_nothing(system: System) -> None:
-    events = plan(seed=6, jobs=3_000, pushes=30)
-    feeder = Feeder(system.kafka.url, events, per_second=3_000)
-    feeder.start()
-    dice = random.Random(6)
-    services = []
-    for name in ("one", "two", "three"):
-        services.append(system.worker(name))
-        time.sleep(dice.uniform(0.5, 1.5))
-    feeder.finish()
-    check(system, events)
-    assert [service.terminate() for service in services] == [0, 0, 0]
-
-
-def test_a_state_folder_deleted_under_a_running_worker_costs_a_restore(system: System) -> None:
-    events = plan(seed=4, jobs=4_000, pushes=40)
-    service = start(system, "one")
-    feeder = Feeder(system.kafka.url, events, per_second=500)
-    feeder.start()
-    service.wait_for("ready; working")
-    for _ in range(3):
-        wipe(system, "one")
-        time.sleep(1)
-        service.kill()
-        service.start()
-        time.sleep(1.5)
-    feeder.finish()
-    restart_if_ended(service)
-    check(system, events)
-
-
-def test_kafka_killed_and_restarted_under_load(system: System) -> None:
-    events = plan(seed=5, jobs=6_000, pushes=60)
-    service = start(system, "one")
-    service.wait_for("ready; working")
-    feeder = Feeder(system.kafka.url, events, per_second=400)
-    feeder.start()
-    time.sleep(2)
-    system.kafka.kill()
-    time.sleep(2)
-    system.kafka.start()
-    time.sleep(4)
-    system.kafka.stop()
-    time.sleep(2)
-    system.kafka.start()
-    feeder.finish()
-    restart_if_ended(service)
     check(system, events)

@@ -1,0 +1,79 @@
+"""Workers and brokers that are interrupted: frozen, rebalanced, restarted, robbed of their state."""
+
+import random
+import time
+
+from tests.faults.load import Feeder, check, plan
+from tests.faults.workers import restart_if_ended, start, wipe
+from tests.system.harness import System
+
+
+def test_a_worker_frozen_beyond_the_session_timeout_does_no_harm(system: System) -> None:
+    events = plan(seed=3, jobs=6_000, pushes=60)
+    services = [start(system, name) for name in ("one", "two")]
+    for service in services:
+        service.wait_for("ready; working")
+    feeder = Feeder(system.kafka.url, events, per_second=300)
+    feeder.start()
+    for service in services:
+        time.sleep(1)
+        service.freeze()
+        time.sleep(9)
+        service.resume()
+        time.sleep(1)
+        for other in services:
+            restart_if_ended(other)
+    feeder.finish()
+    for service in services:
+        restart_if_ended(service)
+    check(system, events)
+
+
+def test_workers_that_come_before_the_first_commit_lose_nothing(system: System) -> None:
+    events = plan(seed=6, jobs=3_000, pushes=30)
+    feeder = Feeder(system.kafka.url, events, per_second=3_000)
+    feeder.start()
+    dice = random.Random(6)
+    services = []
+    for name in ("one", "two", "three"):
+        services.append(system.worker(name))
+        time.sleep(dice.uniform(0.5, 1.5))
+    feeder.finish()
+    check(system, events)
+    assert [service.terminate() for service in services] == [0, 0, 0]
+
+
+def test_a_state_folder_deleted_under_a_running_worker_costs_a_restore(system: System) -> None:
+    events = plan(seed=4, jobs=4_000, pushes=40)
+    service = start(system, "one")
+    feeder = Feeder(system.kafka.url, events, per_second=500)
+    feeder.start()
+    service.wait_for("ready; working")
+    for _ in range(3):
+        wipe(system, "one")
+        time.sleep(1)
+        service.kill()
+        service.start()
+        time.sleep(1.5)
+    feeder.finish()
+    restart_if_ended(service)
+    check(system, events)
+
+
+def test_kafka_killed_and_restarted_under_load(system: System) -> None:
+    events = plan(seed=5, jobs=6_000, pushes=60)
+    service = start(system, "one")
+    service.wait_for("ready; working")
+    feeder = Feeder(system.kafka.url, events, per_second=400)
+    feeder.start()
+    time.sleep(2)
+    system.kafka.kill()
+    time.sleep(2)
+    system.kafka.start()
+    time.sleep(4)
+    system.kafka.stop()
+    time.sleep(2)
+    system.kafka.start()
+    feeder.finish()
+    restart_if_ended(service)
+    check(system, events)
