@@ -1,4 +1,4 @@
-"""Workers and brokers that are interrupted: frozen, rebalanced, restarted, robbed of their state."""
+"""Workers and brokers interrupted: frozen, rebalanced, restarted, robbed of their state."""
 
 import random
 import time
