@@ -37,6 +37,8 @@ log = logging.getLogger(__name__)
 
 
 class _App(faust.App):  # type: ignore[misc]
+    ownership: Ownership
+
     def _new_transport(self) -> CommittedTransport:
         return CommittedTransport(self.conf.broker_consumer, self)
 
@@ -55,9 +57,10 @@ class _Worker(faust.Worker):  # type: ignore[misc]
 
     def execute_from_commandline(self) -> None:
         try:
-            self.loop.run_until_complete(kafka.require(configured))
+            cluster = self.loop.run_until_complete(kafka.require(configured))
         except Failure as failure:
             sys.exit(f"pulseload: {failure}")
+        self.app.ownership.cluster = cluster
         super().execute_from_commandline()
 
     def stop_and_shutdown(self) -> None:
@@ -138,6 +141,7 @@ def build(settings: Settings, folder: StateFolder) -> faust.App:
         topic_allow_declare=False,
         topic_disable_leader=True,
     )
+    app.ownership = ownership
     _connect(app, chosen, ownership, ending)
     return app
 

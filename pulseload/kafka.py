@@ -218,11 +218,16 @@ async def alter(client: AIOKafkaAdminClient, topics: Iterable[Topic]) -> list[st
             await asyncio.sleep(_PAUSE)
 
 
-async def require(settings: Settings, within: float = TIMEOUT) -> None:
-    """Raise Failure unless every topic exists with the partition count of the settings."""
+async def require(settings: Settings, within: float = TIMEOUT) -> str:
+    """Raise Failure unless every topic exists with the partition count of the settings.
+
+    Returns the id of the Kafka cluster.
+    """
     async with admin(settings, within) as client:
+        cluster = str((await client.describe_cluster())["cluster_id"])
         found = await existing(client, [topic.name for topic in settings.topics])
     wrong = [one for one in problems(settings.topics, found) if one.kind != "config"]
     if wrong:
         more = f" (and {len(wrong) - 1} more problems: `pulseload check`)" if wrong[1:] else ""
         raise Failure(f"topic {wrong[0].text}{more}")
+    return cluster

@@ -39,13 +39,15 @@ class Ownership:
     """The tasks of this worker.
 
     `assigned` and `revoked` follow the group's rebalances; between them `accept` hands batches
-    to tasks. `epoch` counts revocations. `failed` is called once a task cannot go on.
+    to tasks. `epoch` counts revocations. `failed` is called once a task cannot go on. `cluster`
+    is Kafka's own id, to be set before the first assignment.
     """
 
     def __init__(
         self, stages: Sequence[Stage], place: Place, failed: Callable[[BaseException], None]
     ) -> None:
         self.epoch = 0
+        self.cluster = ""
         self.tasks: dict[tuple[str, int], Task] = {}
         self._stages = {stage.name: stage for stage in stages}
         self._stage_of = {topic: stage.name for stage in stages for topic in stage.inputs}
@@ -136,7 +138,9 @@ class Ownership:
         await transactions.start()
         try:
             store = Store(
-                place.state / stage_name / str(partition), [*stage.tables, stage.positions]
+                place.state / stage_name / str(partition),
+                [*stage.tables, stage.positions],
+                f"{place.group} on {self.cluster}",
             )
         except BaseException:
             await transactions.stop()

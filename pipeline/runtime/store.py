@@ -10,7 +10,7 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from rocksdict import (
     BlockBasedOptions,
@@ -37,7 +37,7 @@ A compacted topic keeps the mark of a deleted row for `delete.retention.ms`; a c
 through it would keep the row for ever.
 """
 
-_FORMAT: Final = 1
+_FORMAT: Final = 2
 _META: Final = b"\x00format"
 _POSITION: Final = b"\x01"
 _TABLES: Final = 0x10
@@ -115,11 +115,14 @@ def _after(prefix: bytes) -> bytes:
 class Store:
     """The tables of one task. `tables` are their names; the order does not matter.
 
-    A folder written by another version, with other tables, or too long ago is emptied first.
+    `origin` says whose changelogs they are a copy of: positions mean nothing to others. A folder
+    of another origin, written by another version, with other tables, or too long ago is emptied
+    first.
     """
 
-    def __init__(self, path: Path, tables: Sequence[str]) -> None:
+    def __init__(self, path: Path, tables: Sequence[str], origin: str = "") -> None:
         self.path = path
+        self.origin = origin
         self.tables = sorted(tables)
         self._prefixes = {name: bytes([_TABLES + i]) for i, name in enumerate(self.tables)}
         self._unlogged = WriteOptions()
@@ -144,13 +147,15 @@ class Store:
         if found is None:
             return False
         meta = json.loads(found)
-        known: bool = meta["format"] == _FORMAT and meta["tables"] == self.tables
+        known: bool = meta == {**self._identity, "written": meta["written"]}
         return known and abs(time.time() - meta["written"]) < STALE_SECONDS
 
+    @property
+    def _identity(self) -> dict[str, Any]:
+        return {"format": _FORMAT, "tables": self.tables, "origin": self.origin}
+
     def _meta(self) -> bytes:
-        return json.dumps(
-            {"format": _FORMAT, "tables": self.tables, "written": int(time.time())}
-        ).encode()
+        return json.dumps({**self._identity, "written": int(time.time())}).encode()
 
     def wipe(self) -> None:
         """Empty the store: every table, and every position."""

@@ -161,6 +161,13 @@ def test_a_copy_of_another_format_is_dropped(path: Path) -> None:
     assert reopened(path) == EMPTY
 
 
+def test_a_copy_of_another_group_or_cluster_is_dropped(path: Path) -> None:
+    filled(path)
+    store = Store(path, TABLES, "g on another")
+    assert content(store) == EMPTY
+    store.close()
+
+
 def test_a_copy_with_other_tables_is_dropped(path: Path) -> None:
     filled(path)
     assert reopened(path, ("pushes", "pending", "more")) == {**EMPTY, "more": (0, [])}
