@@ -69,11 +69,12 @@ def required(
 
     All have the same number of partitions: a job, its push and their tables meet by partition.
     The broker stamps each record's time (`LogAppendTime`), so that no client's clock decides
-    how long a job waits or a record is kept.
+    how long a job waits or a record is kept. It also unpacks what a client has compressed: no
+    reader needs a library for that, and none meets a record that is small only on the way.
     """
-    stamped = {"message.timestamp.type": "LogAppendTime"}
     outside = {
-        **stamped,
+        "message.timestamp.type": "LogAppendTime",
+        "compression.type": "uncompressed",
         "cleanup.policy": "delete",
         "max.message.bytes": str(INPUT_MAX_BYTES),
     }

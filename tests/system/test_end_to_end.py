@@ -84,8 +84,11 @@ def publish(system: System, exchange: str, *documents: dict[str, Any]) -> None:
     system.pulse.publish(exchange, *documents)
 
 
-def console_producer(system: System, topic: str, lines: Sequence[bytes]) -> None:
+def console_producer(
+    system: System, topic: str, lines: Sequence[bytes], codec: str = "none"
+) -> None:
     options = ["--bootstrap-server", system.kafka.url, "--topic", topic]
+    options += ["--compression-codec", codec]
     command = local_kafka.java(TOOLS["kafka-console-producer"], *options)
     subprocess.run(command, input=b"\n".join(lines) + b"\n", check=True, timeout=120)
 
@@ -143,6 +146,16 @@ def test_jobs_of_every_kind_of_sender_wait_for_their_push(system: System) -> Non
     (letter,) = system.read(topics.JOBS_DEAD_LETTER)
     assert letter.value == b"junk"
     wait_in_the_table(system, 5)
+
+
+def test_kafkas_own_producer_may_compress(system: System) -> None:
+    tip = revision(51)
+    numbers = {"gzip": 50, "snappy": 51, "lz4": 52, "zstd": 53}
+    for codec, number in numbers.items():
+        line = body(job(revision=tip, taskId=task_id(number)))
+        console_producer(system, topics.JOBS_INBOX, [line], codec)
+    console_producer(system, topics.PUSHES_INBOX, [body(push(revision=tip))], "zstd")
+    joined(system, *numbers.values())
 
 
 def test_every_head_of_a_message_is_a_push(system: System) -> None:

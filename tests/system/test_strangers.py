@@ -1,9 +1,12 @@
 """Records that no bridge and no stage wrote: into inner topics, with odd headers, very large."""
 
+import asyncio
 from typing import Any
 
 import orjson
 import pytest
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import MessageSizeTooLargeError
 
 from local.reader import Read
 from pipeline import dead_letters
@@ -146,6 +149,22 @@ def test_a_push_does_not_grow_without_bound(judge: Judge) -> None:
         if one.header(headers.ERROR_REASON) == dead_letters.INVALID_PUSH
     ]
     assert [one.json for one in letters] == parts[taken // 100 :]
+
+
+def test_what_is_small_only_while_it_is_compressed_is_not_taken(judge: Judge) -> None:
+    async def send() -> None:
+        async with AIOKafkaProducer(
+            bootstrap_servers=judge.system.kafka.url,
+            compression_type="gzip",
+            max_batch_size=100 * MIB,
+        ) as producer:
+            batch = producer.create_batch()
+            for _ in range(50):
+                batch.append(key=None, value=b"0" * MIB, timestamp=None)
+            await (await producer.send_batch(batch, topics.JOBS_INBOX, partition=0))
+
+    with pytest.raises(MessageSizeTooLargeError):
+        asyncio.run(send())
 
 
 def test_a_list_of_nothing_good_under_large_headers(judge: Judge) -> None:

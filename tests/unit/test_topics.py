@@ -31,6 +31,7 @@ def test_all_topics_have_the_same_partition_count_and_the_brokers_clock() -> Non
     found = topics.required("app", 3, ["exchange/a/b", "exchange/a/b"], ["validate", "join"])
     assert {topic.partitions for topic in found} == {3}
     assert {topic.config["message.timestamp.type"] for topic in found} == {"LogAppendTime"}
+    assert {topic.config["compression.type"] for topic in found} == {"uncompressed"}
     names = [topic.name for topic in found]
     assert len(set(names)) == len(names)
     assert "pulse.a.b" in names
