@@ -27,7 +27,10 @@ MEANINGS: Final = {
         "digits are not taken for JSON either."
     ),
     TOO_DEEP: "The value is nested too deep to be read or judged, about 1,000 levels.",
-    TOO_MANY_ITEMS: "The value is a list of more than 10,000 items.",
+    TOO_MANY_ITEMS: (
+        "The value is a list of more than 10,000 items, or of fewer that would repeat a huge key "
+        "or huge headers."
+    ),
     WRONG_TYPE: "The value, or this item of a list, is JSON but not an object.",
     INVALID_JOB: "The job is against the form of its source; the message says where and how.",
     INVALID_PUSH: "The push is against its form; the message says where and how.",

@@ -37,7 +37,8 @@ MAX_PUSH_BYTES: Final = 4 * 1_048_576
 """How large a push record may become by merging, so that any job can be joined with it."""
 
 SWEEP_ROWS: Final = 5_000
-"""How many waiting rows one tick looks at; the next tick goes on behind them."""
+SWEEP_BYTES: Final = 8 * 1_048_576
+"""How much of what waits one tick looks at; the next tick goes on behind it."""
 
 
 class Waiting(NamedTuple):
@@ -140,19 +141,24 @@ class Join:
     def tick(self, now: int, draft: Draft) -> Iterator[None]:
         """Send away what has waited too long; see `pipeline.runtime.stage.Tick`.
 
-        Each call looks at `SWEEP_ROWS` rows more, so that a million waiting rows cost no more
-        at a time than a few; one that is due leaves within as many ticks as a round takes.
+        Each call looks at `SWEEP_ROWS` rows more, or `SWEEP_BYTES`, so that a million waiting
+        rows cost no more at a time than a few; one that is due leaves within as many ticks as a
+        round takes.
         """
         pending, swept = draft.tables[PENDING], self._swept
         rows = pending.walk(swept.pop(draft.partition, b""))
+        looked_at = 0
         for key, row in islice(rows, SWEEP_ROWS):
             swept[draft.partition] = key
+            looked_at += len(row)
             since = int(row[: row.index(b" ")])
             if now - since >= self._max_age_ms:
                 _expire(draft, key, Waiting.unpack(row), (now - since) // 1_000)
                 pending.put(key, None)
                 if draft.full:
                     yield
+            if looked_at > SWEEP_BYTES:
+                return
         if next(rows, None) is None:
             swept.pop(draft.partition, None)
 

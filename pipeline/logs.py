@@ -32,7 +32,9 @@ class Tidy(logging.Filter):
         if record.name.startswith(_OWN):
             return True
         message = str(record.msg)
-        if record.levelno < self._level or message.startswith(_HARMLESS):
+        if record.levelno < self._level:
+            return False
+        if message.startswith(_HARMLESS) and "NotEnoughReplicas" in record.getMessage():
             return False
         if self._level > logging.DEBUG and record.exc_info and record.exc_info[1]:
             error = record.exc_info[1]

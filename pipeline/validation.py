@@ -6,7 +6,7 @@ from typing import Final
 
 from pipeline import dead_letters, jobs, pushes
 from pipeline.bodies import Item, decode
-from pipeline.dead_letters import INVALID_JOB, INVALID_PUSH
+from pipeline.dead_letters import INVALID_JOB, INVALID_PUSH, TOO_MANY_ITEMS
 from pipeline.pushes import Ignored
 from pipeline.refusals import Refusal, one_line
 from pipeline.runtime.draft import Draft
@@ -18,6 +18,9 @@ from pulseload.settings import Source
 from pulseload.wording import value_shown
 
 STAGE: Final = "validate"
+
+FAN_OUT_BYTES: Final = 16 * 1_048_576
+"""How many bytes of keys and headers the items of one list may repeat."""
 
 NAMED_AT_MOST: Final = 100
 """How many repositories that are none of ours the log names; more are not remembered."""
@@ -64,11 +67,11 @@ class Validation:
                 yield
 
     def _pushes(self, record: Record, draft: Draft) -> None:
-        items = decode(record.value)
+        carried = headers.carried(record.headers)
+        items = _items(record, carried)
         if isinstance(items, Refusal):
             _refuse(draft, topics.PUSHES_DEAD_LETTER, record, items)
             return
-        carried = headers.carried(record.headers)
         for item in items:
             found = self._read(record.topic, item)
             if isinstance(found, Refusal):
@@ -100,11 +103,11 @@ class Validation:
 
 
 def _jobs(record: Record, profile: str, draft: Draft) -> None:
-    items = decode(record.value)
+    carried = headers.carried(record.headers)
+    items = _items(record, carried)
     if isinstance(items, Refusal):
         _refuse(draft, topics.JOBS_DEAD_LETTER, record, items)
         return
-    carried = headers.carried(record.headers)
     for item in items:
         job = item.document
         if isinstance(job, Refusal):
@@ -114,6 +117,20 @@ def _jobs(record: Record, profile: str, draft: Draft) -> None:
         else:
             own: list[Header] = [*carried, (headers.JOB_ID, jobs.job_id(job))]
             draft.send(topics.JOBS_VALID, jobs.push_of(job), item.raw, own)
+
+
+def _items(record: Record, carried: Sequence[Header]) -> list[Item] | Refusal:
+    """Return a record's items, unless what each repeats of it would grow beyond all bounds."""
+    items = decode(record.value)
+    if isinstance(items, Refusal):
+        return items
+    repeated = len(record.key or b"") + sum(len(name) + len(text) for name, text in carried)
+    if len(items) > 1 and len(items) * repeated > FAN_OUT_BYTES:
+        return Refusal(
+            TOO_MANY_ITEMS,
+            f"{len(items)} items, each with a key and headers of {repeated} bytes, are too many",
+        )
+    return items
 
 
 def _refuse(

@@ -218,15 +218,34 @@ async def alter(client: AIOKafkaAdminClient, topics: Iterable[Topic]) -> list[st
             await asyncio.sleep(_PAUSE)
 
 
+def _unsafe(topic: Topic, is_there: Existing) -> bool:
+    """Whether a topic is configured so that records could be lost, or end a worker."""
+    for key, wanted in topic.config.items():
+        has = is_there.config.get(key)
+        if key in ("cleanup.policy", "message.timestamp.type", "compression.type"):
+            if has != wanted:
+                return True
+        elif key in ("max.message.bytes", "delete.retention.ms") and int(has or 0) < int(wanted):
+            return True
+    return False
+
+
 async def require(settings: Settings, within: float = TIMEOUT) -> str:
-    """Raise Failure unless every topic exists with the partition count of the settings.
+    """Raise Failure unless every topic exists as it must be for nothing to be lost.
+
+    Its partition count is that of the settings, and no configuration is unsafe; what is only
+    different `pulseload check` tells.
 
     Returns the id of the Kafka cluster.
     """
     async with admin(settings, within) as client:
         cluster = str((await client.describe_cluster())["cluster_id"])
         found = await existing(client, [topic.name for topic in settings.topics])
-    wrong = [one for one in problems(settings.topics, found) if one.kind != "config"]
+    wrong = [
+        one
+        for one in problems(settings.topics, found)
+        if one.kind != "config" or _unsafe(one.topic, found[one.topic.name])
+    ]
     if wrong:
         more = f" (and {len(wrong) - 1} more problems: `pulseload check`)" if wrong[1:] else ""
         raise Failure(f"topic {wrong[0].text}{more}")

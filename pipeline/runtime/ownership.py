@@ -47,6 +47,7 @@ class Ownership:
         self, stages: Sequence[Stage], place: Place, failed: Callable[[BaseException], None]
     ) -> None:
         self.epoch = 0
+        self._assigned = 0
         self.cluster = ""
         self.tasks: dict[tuple[str, int], Task] = {}
         self._stages = {stage.name: stage for stage in stages}
@@ -82,7 +83,9 @@ class Ownership:
         """
         epoch = self.epoch
         wanted = self._tasks_of(owned())
-        gone = [self.tasks.pop(name) for name in list(self.tasks) if name not in wanted]
+        # Where an assignment was missed, another worker may have had any of the partitions.
+        stay = wanted if epoch - self._assigned <= 1 else set()
+        gone = [self.tasks.pop(name) for name in list(self.tasks) if name not in stay]
         await asyncio.gather(*(task.close() for task in gone))
         opened: list[Task] = []
         try:
@@ -100,6 +103,9 @@ class Ownership:
                     self.tasks[task.stage.name, task.partition] = task
                 opened = []
             if epoch == self.epoch:
+                self._assigned = epoch
+                for task in self.tasks.values():
+                    task.resume()
                 log.info("ready; working on %s", ", ".join(map(str, self.tasks.values())) or "none")
         finally:
             await asyncio.gather(*(task.close() for task in opened))
@@ -177,8 +183,10 @@ class Ownership:
             begins = await consumer.beginning_offsets(inputs)
             ends = await consumer.end_offsets(inputs)
             for task in tasks:
+                if not current():
+                    return False
                 await self._settle(consumer, task, begins, ends)
-        return True
+        return current()
 
     async def _settle(
         self,

@@ -74,7 +74,8 @@ async def restore(
         for tp, records in polled.items():
             entry = by_partition[tp]
             changes = {r.key: r.value for r in records if r.key is not None}
-            entry.store.write({entry.table: changes}, {entry.table: records[-1].offset + 1})
+            position = records[-1].offset + 1
+            entry.store.write({entry.table: changes}, {entry.table: position}, level=False)
             rows += len(records)
         behind = {tp for tp in behind if await consumer.position(tp) < ends[tp]}
     for tp, entry in by_partition.items():

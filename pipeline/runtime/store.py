@@ -100,10 +100,15 @@ class StoreRows:
         cut = len(self._prefix)
         options = ReadOptions()
         options.set_iterate_upper_bound(_after(whole))
-        for key, value in self._db.items(from_key=low, read_opt=options):
-            short = key[cut:]
+        rows = self._db.iter(options)
+        rows.seek(low)
+        while rows.valid():
+            short = rows.key()[cut:]
             if short != after or not after:
-                yield short, value
+                yield short, rows.value()
+            rows.next()
+        # An iterator ends at a damaged block as it does at the end; only this tells them apart.
+        rows.status()
 
 
 def _after(prefix: bytes) -> bytes:
@@ -128,9 +133,20 @@ class Store:
         self._unlogged = WriteOptions()
         # The changelog is the log; a second one on disk would only be slower.
         self._unlogged.disable_wal = True
+        if self._damaged.exists():
+            shutil.rmtree(self.path, ignore_errors=True)
+            self._damaged.unlink()
         self._open()
         if not self._usable():
             self.wipe()
+
+    @property
+    def _damaged(self) -> Path:
+        return self.path.with_name(self.path.name + ".damaged")
+
+    def give_up(self) -> None:
+        """Have the copy made anew when it is opened next: something in it cannot be trusted."""
+        self._damaged.touch()
 
     def _open(self) -> None:
         self.path.mkdir(parents=True, exist_ok=True)
@@ -177,8 +193,13 @@ class Store:
         self,
         changes: Mapping[str, Mapping[bytes, bytes | None]],
         positions: Mapping[str, int],
+        level: bool = True,
     ) -> None:
-        """Apply changes (None deletes) and the changelog positions they lead to, all or none."""
+        """Apply changes (None deletes) and the changelog positions they lead to, all or none.
+
+        `level` says that all tables are then level with their changelogs, from which the age of
+        the copy counts.
+        """
         batch = WriteBatch(raw_mode=True)
         for table, rows in changes.items():
             prefix = self._prefixes[table]
@@ -189,7 +210,8 @@ class Store:
                     batch.put(prefix + key, value)
         for table, position in positions.items():
             batch.put(_POSITION + table.encode(), b"%d" % position)
-        batch.put(_META, self._meta())
+        if level:
+            batch.put(_META, self._meta())
         self._db.write(batch, self._unlogged)
 
     def close(self) -> None:

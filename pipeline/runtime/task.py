@@ -71,6 +71,7 @@ class Task:
         self._room = asyncio.Event()
         self._idle = asyncio.Event()
         self._leaving = False
+        self._paused = False
         self._running: asyncio.Task[None] | None = None
         self._ticked = time.monotonic()
         self.positions: dict[str, int] = {}
@@ -126,8 +127,14 @@ class Task:
         What was read but not committed will be read again from the committed offsets.
         """
         self._drop()
+        self._paused = True
         if self._running is not None:
             await self._idle.wait()
+
+    def resume(self) -> None:
+        """Go on after a pause: the partition is still this worker's."""
+        self._paused = False
+        self._wake.set()
 
     async def close(self) -> None:
         """Finish the transaction in hand, then let go of producer and store."""
@@ -151,13 +158,17 @@ class Task:
                     self._ticked = time.monotonic()
                     await self._commit_each(self.stage.tick(int(time.time() * 1000), self._draft))
                 self._idle.set()
+        except Failure as error:
+            self._failed(error)
         except Exception as error:  # noqa: BLE001 - whatever it is, nothing may go on after it
+            # It may be the local copy that is damaged.
+            self.store.give_up()
             self._failed(error)
         finally:
             self._idle.set()
 
     def _until_tick(self) -> float | None:
-        if self.stage.tick is None:
+        if self.stage.tick is None or self._paused:
             return None
         return max(0.0, self._ticked + TICK_SECONDS - time.monotonic())
 

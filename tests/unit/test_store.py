@@ -257,3 +257,33 @@ def test_large_rows_come_back_whole(store: Store) -> None:
     large = bytes(range(256)) * 16_384
     store.write({"pending": {b"k" * 1_000_000: large}}, {"pending": 1})
     assert store.rows("pending").get(b"k" * 1_000_000) == large
+
+
+def test_a_damaged_block_is_an_error_and_not_an_end(path: Path) -> None:
+    store = Store(path, TABLES)
+    store.write({"pending": {b"p\0%06d" % n: b"x" * 100 for n in range(20_000)}}, {"pending": 9})
+    store.close()
+    largest = max(path.glob("*.sst"), key=lambda file: file.stat().st_size)
+    with largest.open("r+b") as file:
+        file.seek(largest.stat().st_size // 2)
+        file.write(b"\0" * 4_096)
+    damaged = Store(path, TABLES)
+    with pytest.raises(Exception, match="[Cc]orruption"):
+        list(damaged.rows("pending").scan(b"p\0"))
+    damaged.give_up()
+    damaged.close()
+    anew = Store(path, TABLES)
+    assert (anew.position("pending"), list(anew.rows("pending").scan(b""))) == (0, [])
+    anew.close()
+    assert not path.with_name("0.damaged").exists()
+
+
+def test_a_restore_that_is_not_done_does_not_make_a_copy_younger(path: Path) -> None:
+    store = Store(path, TABLES)
+    before = store._db.get(META)
+    store._db.put(META, before.replace(b'"written": 1', b'"written": 0'))
+    store.write({"pushes": {b"a": b"1"}}, {"pushes": 1}, level=False)
+    assert b'"written": 0' in store._db.get(META)
+    store.write({}, {"pushes": 1})
+    assert b'"written": 0' not in store._db.get(META)
+    store.close()

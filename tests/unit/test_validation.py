@@ -274,3 +274,10 @@ def test_what_comes_of_a_record_is_never_cut_in_two() -> None:
 def test_every_reason_is_explained() -> None:
     words = [value for name, value in vars(dead_letters).items() if name.isupper()]
     assert sorted(dead_letters.MEANINGS) == sorted(word for word in words if isinstance(word, str))
+
+
+def test_a_list_that_would_repeat_a_huge_key_is_one_dead_letter() -> None:
+    (letter,) = outputs(Message(b"[" + b"1," * 9_999 + b"1]", key=b"k" * 100_000))
+    assert dict(letter.headers)[headers.ERROR_REASON] == dead_letters.TOO_MANY_ITEMS.encode()
+    assert letter.value is not None
+    assert letter.value.startswith(b"[1,1")
