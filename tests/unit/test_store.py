@@ -268,7 +268,7 @@ def test_a_damaged_block_is_an_error_and_not_an_end(path: Path) -> None:
         file.seek(largest.stat().st_size // 2)
         file.write(b"\0" * 4_096)
     damaged = Store(path, TABLES)
-    with pytest.raises(Exception, match="[Cc]orruption"):
+    with pytest.raises(Exception, match=r"[Cc]orruption"):
         list(damaged.rows("pending").scan(b"p\0"))
     damaged.give_up()
     damaged.close()
