@@ -14,11 +14,13 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import Final, NoReturn, TypeVar
 
 from bridges.consumer import Consumer, LoginRefused, Lost
 from bridges.deliveries import Delivery
 from bridges.mirror import Mirror
+from bridges.record import Record
 from bridges.writer import Unconfirmed, Writer
 from pulseload.errors import Failure
 from pulseload.settings import Settings
@@ -128,25 +130,29 @@ class Bridge:
             await asyncio.wait({closing}, timeout=CLOSING)
 
     async def _pass_on(self, consumer: Consumer, deliveries: Sequence[Delivery]) -> None:
-        """Write messages to Kafka and acknowledge them; what is cancelled is brought to an end."""
+        """Write messages to Kafka, then acknowledge them; a cancellation lets both be finished."""
         records = [self._mirror.record(delivery) for delivery in deliveries]
         writing = asyncio.create_task(self._writer.write(records))
-        cancelled: asyncio.CancelledError | None = None
         try:
             await self._confirmation(consumer, writing)
-        except asyncio.CancelledError as asked:
-            cancelled = asked
+        except asyncio.CancelledError:
             await asyncio.wait({writing}, timeout=GRACE)
-            if not writing.done() or writing.exception() is not None:
+            if writing.done() and writing.exception() is None:
+                with suppress(Lost):
+                    self._acknowledge(consumer, deliveries, records)
+            else:
                 writing.cancel()
                 log.warning("Kafka has not confirmed the last messages; they will come again")
-                raise
-        consumer.acknowledge(deliveries[-1])
+            raise
+        self._acknowledge(consumer, deliveries, records)
+
+    def _acknowledge(
+        self, consumer: Consumer, deliveries: Sequence[Delivery], records: Sequence[Record]
+    ) -> None:
         self._counts["messages"] += len(deliveries)
         self._counts["redelivered"] += sum(one.redelivered for one in deliveries)
         self._counts["dead letters"] += sum(one.topic == one.dead_letter for one in records)
-        if cancelled is not None:
-            raise cancelled
+        consumer.acknowledge(deliveries[-1])
 
     async def _confirmation(self, consumer: Consumer, writing: asyncio.Task[None]) -> None:
         """Wait for Kafka, however long, and show RabbitMQ meanwhile that the bridge lives."""

@@ -1,11 +1,11 @@
 """The Pulse side of a bridge: one connection, its deliveries and their acknowledgements."""
 
 import errno
-import logging
+from contextlib import suppress
 from struct import error as StructError  # noqa: N812 - an exception, whatever its name
 from typing import Any, Final
 
-from amqp.exceptions import AMQPError, ConsumerCancelled
+from amqp.exceptions import AMQPError, ChannelError, ConsumerCancelled
 
 from bridges import queue
 from bridges.deliveries import Delivery, handler
@@ -32,8 +32,6 @@ WRITE_TIMEOUT: Final = 3
 
 # py-amqp says AttributeError, too, where a connection has gone.
 _ERRORS: Final = (AMQPError, OSError, StructError, AttributeError)
-
-log = logging.getLogger(__name__)
 
 
 class Lost(Exception):  # noqa: N818 - it happens to every connection
@@ -66,12 +64,16 @@ class Consumer:
             self._channel = self._amqp.channel()
             self._channel.basic_qos(0, settings.pulse_prefetch, False)
             self._channel.basic_consume(queue.name(settings))
-        except _ERRORS as error:
-            self._amqp.collect()
-            raise amqp.failure(settings.pulse_data_ingestion_config, error) from error
         except Failure:
             self._amqp.collect()
             raise
+        except ChannelError as error:
+            self._amqp.collect()
+            name = queue.name(settings)
+            raise Failure(f"RabbitMQ refuses {name} or its bindings: {error.reply_text}") from error
+        except _ERRORS as error:
+            self._amqp.collect()
+            raise amqp.failure(settings.pulse_data_ingestion_config, error) from error
 
     def _connect(self, url: str) -> Any:
         connection = amqp.connection(url)
@@ -90,8 +92,9 @@ class Consumer:
             raise failure from error
 
     def _deliver(self, delivery: Delivery) -> None:
-        self._taken.append(delivery)
-        self._taken_bytes += len(delivery.body)
+        if self._lost is None:
+            self._taken.append(delivery)
+            self._taken_bytes += len(delivery.body)
 
     def fileno(self) -> int:
         """Return the number of the connection's file, which is readable when something comes."""
@@ -106,7 +109,6 @@ class Consumer:
         """Return the messages that are there, in the order of the queue; wait for none."""
         if self._lost is not None:
             raise self._lost
-        self._taken, self._taken_bytes = [], 0
         self.full = True
         try:
             self._amqp.sock.settimeout(LINGER)
@@ -124,7 +126,8 @@ class Consumer:
             # What came before goes to Kafka: of a queue that is deleted it does not come again.
             if not self._taken:
                 raise lost from error
-        return self._taken
+        taken, self._taken, self._taken_bytes = self._taken, [], 0
+        return taken
 
     def acknowledge(self, delivery: Delivery) -> None:
         """Tell RabbitMQ that this delivery and all before it are done with."""
@@ -149,10 +152,9 @@ class Consumer:
         What is not acknowledged it will deliver again.
         """
         if self._lost is None:
-            try:
+            self._lost = Lost("the connection is closed")
+            with suppress(*_ERRORS):
                 self._amqp.close()
-            except _ERRORS as error:
-                self._lose(error)
         self._amqp.collect()
 
     def _lose(self, error: Exception) -> Lost:
