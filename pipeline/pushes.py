@@ -15,6 +15,9 @@ from pipeline.jobs import push_key
 from pipeline.refusals import Refusal
 from pulseload.repositories import Repositories, plain
 
+FORMS: Final = ("push", "hg-push")
+"""The schemas of what comes in."""
+
 FIELDS: Final = (
     *("project", "revision", "revision_hash", "author", "push_timestamp", "push_id", "url"),
     "revisions",

@@ -1,5 +1,7 @@
 """Which stages there are, and what each is made of."""
 
+from pipeline import jobs, pushes
+from pipeline.forms import form
 from pipeline.joining import INPUTS as JOIN_INPUTS
 from pipeline.joining import PENDING, PUSHES, Join
 from pipeline.joining import STAGE as JOIN
@@ -11,7 +13,13 @@ from pulseload.settings import Settings
 
 
 def build(settings: Settings) -> list[Stage]:
-    """Return the stages that the settings name, in the order of the flow."""
+    """Return the stages that the settings name, in the order of the flow.
+
+    Raises Failure where a schema is broken.
+    """
+    # All of them now: what is broken is told at the start, not by the first record.
+    for name in (*jobs.PROFILES[jobs.ANY], *pushes.FORMS):
+        form(name)
     validation = Validation(
         settings.pulse_data_ingestion_sources, Repositories(settings.pulseload_repositories)
     )

@@ -57,7 +57,7 @@ class _Worker(faust.Worker):  # type: ignore[misc]
 
     def execute_from_commandline(self) -> None:
         try:
-            cluster = self.loop.run_until_complete(kafka.require(configured))
+            cluster = self.loop.run_until_complete(kafka.require(configured, safe=True))
         except Failure as failure:
             sys.exit(f"pulseload: {failure}")
         self.app.ownership.cluster = cluster
@@ -178,6 +178,6 @@ def _connect(app: faust.App, chosen: Sequence[Stage], ownership: Ownership, endi
 configured = _loaded()
 try:
     state_folder = StateFolder(configured.pulseload_home, configured.pulseload_instance_id)
+    app = build(configured, state_folder)
 except Failure as failure:
     sys.exit(f"pulseload: {failure}")
-app = build(configured, state_folder)

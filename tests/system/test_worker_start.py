@@ -1,12 +1,13 @@
 """What a worker cannot work with, it says in one line, and ends."""
 
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from local import ports
+from local import ROOT, ports
 from local.kafka import Kafka
 from local.rabbitmq import RabbitMQ
 from pipeline.state import StateFolder
@@ -97,6 +98,15 @@ def test_a_broken_settings_file(
     path.write_text(content)
     said = refused(system, PULSELOAD_CONFIG=str(path))
     assert all(word in said for word in [*words, str(path)]), said
+
+
+@pytest.mark.parametrize("name", ["pulse-job", "hg-push", "settings"])
+def test_a_broken_schema(system: System, tmp_path: Path, name: str) -> None:
+    copy = tmp_path / "schemas"
+    shutil.copytree(ROOT / "schemas", copy)
+    (copy / f"{name}.yml").write_text("type: [")
+    said = refused(system, PYTHONPATH=str(tmp_path))
+    assert said.startswith(f"{copy}/{name}.yml: cannot be read: ")
 
 
 def test_a_home_that_cannot_be_written(system: System, tmp_path: Path) -> None:
