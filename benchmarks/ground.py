@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 
 from benchmarks import writing
 from benchmarks.programs import TIMEOUT, Program
@@ -151,23 +152,32 @@ class Trial:
 
 
 class Progress:
-    """Tells how far topics have grown; transactions' marks are counted with the records."""
+    """Tells how far topics have grown and been read; transactions' marks count as records."""
 
     def __init__(self, trial: Trial) -> None:
+        self._group = trial.settings.pulseload_app_id
         self._partitions = range(trial.settings.pulseload_partitions)
         self._consumer = AIOKafkaConsumer(bootstrap_servers=trial.servers)
+        self._admin = AIOKafkaAdminClient(bootstrap_servers=trial.servers)
 
     async def __aenter__(self) -> Self:
         await self._consumer.start()
+        await self._admin.start()
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        await self._admin.close()
         await self._consumer.stop()
 
     async def of(self, names: Iterable[str]) -> int:
         """Return the sum of the topics' end offsets."""
         wanted = [TopicPartition(topic, number) for topic in names for number in self._partitions]
         return sum((await self._consumer.end_offsets(wanted)).values())
+
+    async def read(self, name: str) -> int:
+        """Return the sum of what the trial's group has committed in a topic."""
+        committed = await self._admin.list_consumer_group_offsets(self._group)
+        return sum(at.offset for place, at in committed.items() if place.topic == name)
 
 
 async def _renew_topics(configured: Settings) -> None:

@@ -1,19 +1,24 @@
 """Rows per second of a state restore: a worker starts, and its state folder is gone.
 
-The rows are jobs that wait for their pushes, brought there by a worker.
+The rows are jobs that wait for their pushes, brought there by a worker. Beside it, aiokafka
+reads the same rows and does nothing with them.
 """
 
+import asyncio
 import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
 from benchmarks import load
 from benchmarks.figures import Figure
 from benchmarks.ground import WORKER_READY, Ground, Trial
 from benchmarks.size import Size
 from benchmarks.writing import Written
+from pipeline.runtime.restore import FETCH_BYTES, POLL_RECORDS
 from pulseload import topics
 from pulseload.errors import Failure
 
@@ -32,21 +37,25 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Restore:
-    """Starts with the folder gone, and with the folder as the worker had left it."""
+    """Starts with the folder gone, and as the worker had left it; rows/s that are only read."""
 
     gone: Sequence[Start]
     there: Sequence[Start]
+    bare: Sequence[float]
 
     @property
     def figures(self) -> Sequence[Figure]:
         """The figures."""
         rates = [start.rows_per_second for start in self.gone]
+        ratio = [ours / theirs for ours, theirs in zip(rates, self.bare, strict=True)]
         gone = [start.seconds for start in self.gone]
         there = [start.seconds for start in self.there]
         peaks = [start.peak_mib for start in self.gone]
         rows = f"{self.gone[0].rows:,} rows"
         return [
             Figure("state restore", "rows/s", rates, least=ROWS_PER_SECOND),
+            Figure("aiokafka, reading the same rows", "rows/s", self.bare),
+            Figure("restore to mere reading", "times", ratio),
             Figure(f"worker's start, {rows} to restore", "s", gone),
             Figure("worker's start, folder intact", "s", there),
             Figure("peak memory of the worker meanwhile", "MiB", peaks),
@@ -58,10 +67,11 @@ def measure(ground: Ground, size: Size) -> Restore:
     trial = ground.trial("restore")
     pushes = size.waiting_rows // load.EACH
     _fill(trial, size.waiting_rows, pushes)
-    gone, there = [], []
+    gone, there, bare = [], [], []
     for number in range(size.runs):
         shutil.rmtree(trial.state)
         gone.append(_start(trial, f"gone-{number}"))
+        bare.append(asyncio.run(_read(trial)))
         there.append(_start(trial, f"there-{number}"))
         if gone[-1].rows < size.waiting_rows or there[-1].rows:
             raise Failure(
@@ -69,7 +79,7 @@ def measure(ground: Ground, size: Size) -> Restore:
                 f"{there[-1].rows} where the folder was there"
             )
     _check(trial, size.waiting_rows, pushes)
-    return Restore(gone, there)
+    return Restore(gone, there, bare)
 
 
 def _fill(trial: Trial, rows: int, pushes: int) -> None:
@@ -94,6 +104,28 @@ def _start(trial: Trial, name: str) -> Start:
         return Start(seconds, 0, 0.0, peak)
     rows = int(told[1])
     return Start(seconds, rows, rows / float(told[2]), peak)
+
+
+async def _read(trial: Trial) -> float:
+    """Read the rows as a restore does, and return how many a second."""
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=trial.servers,
+        isolation_level="read_committed",
+        enable_auto_commit=False,
+        max_partition_fetch_bytes=FETCH_BYTES,
+    )
+    async with consumer:
+        changelog = trial.changelog("pending-jobs")
+        numbers = range(trial.settings.pulseload_partitions)
+        places = [TopicPartition(changelog, number) for number in numbers]
+        ends = await consumer.end_offsets(places)
+        began, rows = time.monotonic(), 0
+        consumer.assign(places)
+        await consumer.seek_to_beginning(*places)
+        while any([await consumer.position(place) < ends[place] for place in places]):
+            polled = await consumer.getmany(timeout_ms=200, max_records=POLL_RECORDS)
+            rows += sum(map(len, polled.values()))
+        return rows / (time.monotonic() - began)
 
 
 def _check(trial: Trial, rows: int, pushes: int) -> None:

@@ -119,13 +119,14 @@ def _worker(trial: Trial, plan: Plan) -> tuple[Run, float]:
 
 
 async def _announce_late(trial: Trial, plan: Plan, program: Program) -> None:
-    """Write each late push once as many jobs as come before it are through validation."""
+    """Write each late push once as many jobs as come before it have been read by the join stage."""
     async with (
         Progress(trial) as progress,
         AIOKafkaProducer(bootstrap_servers=trial.servers) as producer,
     ):
         for push, after in plan.late:
-            while await progress.of([topics.JOBS_VALID, topics.JOBS_DEAD_LETTER]) < after:
+            # Dead letters are not read there.
+            while await progress.read(topics.JOBS_VALID) < after * (1 - load.INVALID):
                 program.check()
                 await asyncio.sleep(_GLANCE)
             await producer.send(topics.PUSHES_INBOX, *_push(push))

@@ -230,10 +230,10 @@ def _unsafe(topic: Topic, is_there: Existing) -> bool:
     return False
 
 
-async def require(settings: Settings, within: float = TIMEOUT) -> str:
-    """Raise Failure unless every topic exists as it must be for nothing to be lost.
+async def require(settings: Settings, within: float = TIMEOUT, *, safe: bool = False) -> str:
+    """Raise Failure unless every topic exists with the partition count of the settings.
 
-    Its partition count is that of the settings, and no configuration is unsafe; what is only
+    With `safe`, nor may its configuration be one by which records could be lost; what is only
     different `pulseload check` tells.
 
     Returns the id of the Kafka cluster.
@@ -244,7 +244,7 @@ async def require(settings: Settings, within: float = TIMEOUT) -> str:
     wrong = [
         one
         for one in problems(settings.topics, found)
-        if one.kind != "config" or _unsafe(one.topic, found[one.topic.name])
+        if one.kind != "config" or (safe and _unsafe(one.topic, found[one.topic.name]))
     ]
     if wrong:
         more = f" (and {len(wrong) - 1} more problems: `pulseload check`)" if wrong[1:] else ""

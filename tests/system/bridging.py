@@ -92,6 +92,7 @@ class Load:
                         exchange = self._exchanges[number % len(self._exchanges)]
                         channel.basic_publish(message, exchange, f"try.{number % 20}")
                         self.confirmed.append(number)
+                        time.sleep(0.001)  # A load, not a flood: all of it is read at the end.
             except (AMQPError, OperationalError, OSError):
                 time.sleep(0.05)
 
