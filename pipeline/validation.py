@@ -122,10 +122,10 @@ def _jobs(record: Record, profile: str, draft: Draft) -> None:
 def _items(record: Record, carried: Sequence[Header]) -> list[Item] | Refusal:
     """Return a record's items, unless what each repeats of it would grow beyond all bounds."""
     items = decode(record.value)
-    if isinstance(items, Refusal):
+    if isinstance(items, Refusal) or len(items) == 1:
         return items
     repeated = len(record.key or b"") + sum(len(name) + len(text) for name, text in carried)
-    if len(items) > 1 and len(items) * repeated > FAN_OUT_BYTES:
+    if len(items) * repeated > FAN_OUT_BYTES:
         return Refusal(
             TOO_MANY_ITEMS,
             f"{len(items)} items, each with a key and headers of {repeated} bytes, are too many",
