@@ -97,7 +97,7 @@ class Join:
             else:
                 self._job(record, draft)
             draft.reach(record)
-            if draft.full:
+            if draft.due:
                 yield
 
     def _job(self, record: Record, draft: Draft) -> None:
@@ -155,7 +155,7 @@ class Join:
             if now - since >= self._max_age_ms:
                 _expire(draft, key, Waiting.unpack(row), (now - since) // 1_000)
                 pending.put(key, None)
-                if draft.full:
+                if draft.due:
                     yield
             if looked_at > SWEEP_BYTES:
                 return
@@ -169,7 +169,7 @@ def _release_all(draft: Draft, push_key: bytes, push: bytes) -> Iterator[None]:
         waiting = Waiting.unpack(row)
         _release(draft, waiting.job_id, waiting.headers, waiting.job, push)
         pending.put(key, None)
-        if draft.full:
+        if draft.due:
             yield
 
 

@@ -7,7 +7,7 @@ REPEAT_SECONDS: Final = 10.0
 """A line of a library that comes again within so many seconds is only counted."""
 
 _REMEMBERED: Final = 200
-_OWN: Final = ("pipeline.", "pulseload.")
+_OWN: Final = ("pipeline", "pulseload")
 _HARMLESS: Final = (
     # Kafka refuses a produce for a moment after each commit (it checks the partition's part in
     # the transaction); aiokafka sends it again.
@@ -18,8 +18,8 @@ _HARMLESS: Final = (
 class Tidy(logging.Filter):
     """Drops harmless lines and repetitions of what libraries say, and their tracebacks.
 
-    Lines below `level` pass only from our own loggers. While Kafka is away aiokafka says so ten
-    times a second.
+    While Kafka is away aiokafka says so ten times a second. `level` is what the user asked for:
+    at DEBUG tracebacks stay.
     """
 
     def __init__(self, level: int) -> None:
@@ -29,11 +29,9 @@ class Tidy(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether a record is shown; it may be shortened on the way."""
-        if record.name.startswith(_OWN):
+        if record.name.partition(".")[0] in _OWN:
             return True
         message = str(record.msg)
-        if record.levelno < self._level:
-            return False
         if message.startswith(_HARMLESS) and "NotEnoughReplicas" in record.getMessage():
             return False
         if self._level > logging.DEBUG and record.exc_info and record.exc_info[1]:
@@ -57,6 +55,11 @@ class Tidy(logging.Filter):
 
 def tidy(root: logging.Logger, level: int) -> None:
     """Let our own loggers speak from INFO on, and all others from `level` on."""
+    # At the loggers and not only at the handlers: what nobody sees should not even be made, and
+    # aiokafka has a line for every request and answer.
+    root.setLevel(level)
+    for name in _OWN:
+        logging.getLogger(name).setLevel(min(level, logging.INFO))
     for handler in root.handlers:
         handler.setLevel(min(level, logging.INFO))
         handler.addFilter(Tidy(level))

@@ -63,7 +63,7 @@ class Validation:
             else:
                 self._pushes(record, draft)
             draft.reach(record)
-            if draft.full:
+            if draft.due:
                 yield
 
     def _pushes(self, record: Record, draft: Draft) -> None:

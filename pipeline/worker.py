@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import sys
@@ -22,8 +23,10 @@ from pulseload import settings as settings_module
 from pulseload.errors import Failure
 from pulseload.settings import Settings
 
-POLL_RECORDS = 4_000
-FETCH_BYTES = 2 * 1_048_576
+POLL_RECORDS = 20_000
+"""How many records Faust takes at a time: all that a fetch brought, unless they are tiny."""
+
+PARTITION_FETCH_BYTES = 2 * 1_048_576
 BUFFERED_BATCHES = 16
 """How many batches Faust holds for one stage before it stops fetching what fills it."""
 
@@ -32,6 +35,9 @@ CLOSING_SECONDS = 2.0
 
 SHUTDOWN_SECONDS = 15.0
 """How long a worker that was asked to end, or that Faust ends, may take for it."""
+
+GC_THRESHOLDS = (50_000, 20, 50)
+"""How rarely Python looks for cycles: batches of records are many objects, and hold none."""
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +67,10 @@ class _Worker(faust.Worker):  # type: ignore[misc]
         except Failure as failure:
             sys.exit(f"pulseload: {failure}")
         self.app.ownership.cluster = cluster
+        # What is there now stays for good, so it need not be looked through again.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(*GC_THRESHOLDS)
         super().execute_from_commandline()
 
     def stop_and_shutdown(self) -> None:
@@ -132,7 +142,7 @@ def build(settings: Settings, folder: StateFolder) -> faust.App:
         broker_session_timeout=settings.pulseload_session_timeout,
         broker_heartbeat_interval=settings.pulseload_session_timeout / 5,
         broker_max_poll_records=POLL_RECORDS,
-        consumer_max_fetch_size=FETCH_BYTES,
+        consumer_max_fetch_size=PARTITION_FETCH_BYTES,
         consumer_auto_offset_reset="earliest",
         consumer_group_instance_id=settings.pulseload_instance_id,
         stream_buffer_maxsize=BUFFERED_BATCHES,

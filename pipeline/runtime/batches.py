@@ -1,8 +1,8 @@
 """Records from Faust as partition batches: what one fetch brought for one partition is one event.
 
 Public settings do the most of it: a `ConsumerScheduler` that hands over lists, and a schema that
-lets them through. Two things Faust has no setting for, reading only what is committed and seeking
-to an offset of 0, are a transport of our own.
+lets them through. What Faust has no setting for is a transport of our own: reading only what is
+committed, how large a fetch is and how long it waits, and seeking to an offset of 0.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,6 +15,16 @@ from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, T
 from faust.transport.utils import DefaultSchedulingStrategy
 
 from pipeline.runtime.records import Record
+
+FETCH_BYTES = 16 * 1_048_576
+"""How much one fetch brings, all partitions together."""
+
+FETCH_WAIT_MS = 50
+"""How long a fetch may wait for records.
+
+There is one at a time, for the partitions that have nothing left to be worked on: all others are
+not asked for until it is answered.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +125,8 @@ class _CommittedThread(AIOKafkaConsumerThread):  # type: ignore[misc]
         consumer = super()._create_worker_consumer(transport)
         # Faust sets this only for its own exactly-once, which is not the one used here.
         consumer._isolation_level = "read_committed"
+        consumer._fetch_max_wait_ms = FETCH_WAIT_MS
+        consumer._fetch_max_bytes = FETCH_BYTES
         return consumer
 
     async def seek_to_committed(self) -> Mapping[Any, int]:

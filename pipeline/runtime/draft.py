@@ -2,8 +2,8 @@
 
 A stage is one synchronous function `(records, draft) -> iterator`. It sends records, changes
 tables and says which input records it is through with, all on the draft; each `yield` is a
-place where the runtime may commit what the draft holds so far and empty it. Nothing here knows
-Kafka: a draft over a dictionary is all that a test of a stage needs.
+place where the runtime may commit what the draft holds so far and empty it, or let others have a
+turn. Nothing here knows Kafka: a draft over a dictionary is all that a test of a stage needs.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -15,6 +15,9 @@ from pulseload.partitions import partition_of
 
 MAX_RECORDS = 4_000
 MAX_BYTES = 8 * 1_048_576
+TURN_STEPS = 400
+"""How much a stage does in one turn, some milliseconds, while whatever else there is waits."""
+
 CACHE_BYTES = 2 * 1_048_576
 """How much of what was read from a table's rows is kept at hand."""
 
@@ -47,16 +50,31 @@ def _weight(key: bytes | None, value: bytes | None) -> int:
     return 100 + len(key or b"") + len(value or b"")
 
 
+class Load:
+    """How much a draft holds, in records and bytes, and the steps done in this turn."""
+
+    __slots__ = ("bytes", "records", "steps")
+
+    def __init__(self) -> None:
+        self.records = self.bytes = self.steps = 0
+
+    def add(self, size: int) -> None:
+        """Count one record more."""
+        self.records += 1
+        self.steps += 1
+        self.bytes += size
+
+
 class Table:
     """A table as a stage sees it: the committed rows under the draft's own changes.
 
     A key's *group* is what stands before its first NUL byte; `scan` walks one group.
     """
 
-    def __init__(self, rows: Rows) -> None:
+    def __init__(self, rows: Rows, load: Load | None = None) -> None:
         self._rows = rows
+        self._load = load or Load()
         self.changes: dict[bytes, bytes | None] = {}
-        self.size = 0
         self._groups: dict[bytes, set[bytes]] = {}
         self._known: dict[bytes, bytes | None] = {}
         self._known_bytes = 0
@@ -78,7 +96,7 @@ class Table:
     def put(self, key: bytes, value: bytes | None) -> None:
         """Write a row; a value of None deletes it."""
         self.changes[key] = value
-        self.size += _weight(key, value)
+        self._load.add(_weight(key, value))
         group, nul, _ = key.partition(b"\0")
         if nul:
             self._groups.setdefault(group, set()).add(key)
@@ -116,7 +134,6 @@ class Table:
         for key in self.changes.keys() & self._known.keys():
             self._known_bytes -= _weight(key, self._known.pop(key))
         self.changes.clear()
-        self.size = 0
         self._groups.clear()
 
 
@@ -124,7 +141,6 @@ class Draft:
     """What one transaction on one partition will write.
 
     `partition` is the number of the task, `partitions` how many there are of every topic.
-    `full` says that it is time to yield.
     """
 
     def __init__(
@@ -139,10 +155,10 @@ class Draft:
         self.partitions = partitions
         self.outputs: list[Output] = []
         self.offsets: dict[str, int] = {}
-        self.tables = {name: Table(below) for name, below in rows.items()}
+        self._load = Load()
+        self.tables = {name: Table(below, self._load) for name, below in rows.items()}
         self._max_records = max_records
         self._max_bytes = max_bytes
-        self._bytes = 0
 
     def send(
         self,
@@ -156,22 +172,30 @@ class Draft:
         if partition is None:
             partition = partition_of(key or b"", self.partitions)
         self.outputs.append(Output(topic, partition, key, value, list(headers)))
-        self._bytes += _weight(key, value)
+        size = _weight(key, value)
         for name, text in headers:
-            self._bytes += len(name) + len(text)
+            size += len(name) + len(text)
+        self._load.add(size)
 
     def reach(self, record: Record) -> None:
         """Say that this input record is done with: a commit moves the offset past it."""
         self.offsets[record.topic] = record.offset + 1
+        self._load.steps += 1
 
     @property
     def full(self) -> bool:
         """Whether the draft holds as much as one transaction should."""
-        return (
-            len(self.outputs) + sum(len(table.changes) for table in self.tables.values())
-            >= self._max_records
-            or self._bytes + sum(table.size for table in self.tables.values()) >= self._max_bytes
-        )
+        load = self._load
+        return load.records >= self._max_records or load.bytes >= self._max_bytes
+
+    @property
+    def due(self) -> bool:
+        """Whether it is time for the stage to yield: the draft is full, or the turn is over."""
+        return self._load.steps >= TURN_STEPS or self.full
+
+    def next_turn(self) -> None:
+        """Let the stage go on until it is due again."""
+        self._load.steps = 0
 
     @property
     def empty(self) -> bool:
@@ -184,7 +208,7 @@ class Draft:
         """Begin the next transaction."""
         self.outputs = []
         self.offsets = {}
-        self._bytes = 0
+        self._load.records = self._load.bytes = self._load.steps = 0
         for table in self.tables.values():
             table.clear()
 

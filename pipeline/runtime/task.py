@@ -193,6 +193,10 @@ class Task:
     async def _commit_each(self, steps: Iterator[None]) -> None:
         began = self._round
         for _ in steps:
+            if not self._draft.full:
+                self._draft.next_turn()
+                await asyncio.sleep(0)
+                continue
             await self._commit()
             if self._round != began:
                 # Paused within a long piece of work: the rest of it was not reached, and is

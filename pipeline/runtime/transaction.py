@@ -130,18 +130,12 @@ class Transactions:
         producer = self._producer
         delivered: list[tuple[asyncio.Future[Any], int]] = []
         batch, count = producer.create_batch(), 0
-        for record in records:
-            fields = {
-                "timestamp": None,
-                "key": record.key,
-                "value": record.value,
-                "headers": record.headers,
-            }
-            if batch.append(**fields) is None:
+        for _, _, key, value, headers in records:
+            if batch.append(timestamp=None, key=key, value=value, headers=headers) is None:
                 sent = await producer.send_batch(batch, topic, partition=partition)
                 delivered.append((sent, count))
                 batch, count = producer.create_batch(), 0
-                batch.append(**fields)
+                batch.append(timestamp=None, key=key, value=value, headers=headers)
             count += 1
         sent = await producer.send_batch(batch, topic, partition=partition)
         delivered.append((sent, count))
