@@ -5,6 +5,7 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -138,9 +139,7 @@ class Ownership:
         if epoch != self.epoch or (stage_name, partition) not in self._tasks_of(owned()):
             return None
         stage, place = self._stages[stage_name], self._place
-        transactions = Transactions(
-            f"{place.group}-{stage_name}-{partition}", place.group, place.clients
-        )
+        transactions = Transactions(place.group, stage_name, partition, place.clients)
         await transactions.start()
         try:
             store = Store(
@@ -169,7 +168,9 @@ class Ownership:
         group = self._place.group
         async with self._reader() as consumer:
             changelogs = [
-                Changelog(changelog(group, table), task.partition, table, task.store)
+                Changelog(
+                    task.stage.name, changelog(group, table), task.partition, table, task.store
+                )
                 for task in tasks
                 for table in task.store.tables
             ]
@@ -182,10 +183,9 @@ class Ownership:
             ]
             begins = await consumer.beginning_offsets(inputs)
             ends = await consumer.end_offsets(inputs)
-            for task in tasks:
-                if not current():
-                    return False
-                await self._settle(consumer, task, begins, ends)
+            if not current():
+                return False
+            await asyncio.gather(*(self._settle(consumer, task, begins, ends) for task in tasks))
         return current()
 
     async def _settle(
@@ -197,11 +197,13 @@ class Ownership:
     ) -> None:
         """Make sure that the state and the group's committed offsets tell the same."""
         rows = task.store.rows(task.stage.positions)
+        inputs = [TopicPartition(topic, task.partition) for topic in task.stage.inputs]
+        found = [rows.get(tp.topic.encode()) for tp in inputs]
+        positions = [int(row) if row else None for row in found]
+        # All at once: each may take its time to agree.
+        offsets = await asyncio.gather(*map(partial(self._committed, consumer), inputs, positions))
         missing: dict[str, int] = {}
-        for tp in [TopicPartition(topic, task.partition) for topic in task.stage.inputs]:
-            row = rows.get(tp.topic.encode())
-            position = int(row) if row else None
-            committed = await self._committed(consumer, tp, position)
+        for tp, position, committed in zip(inputs, positions, offsets, strict=True):
             if position is None and committed is None:
                 continue
             where = f"{tp.topic}/{tp.partition}"

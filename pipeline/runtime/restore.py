@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from pipeline.runtime.steps import Step, reached
 from pipeline.runtime.store import Store
 
 FETCH_BYTES: Final = 4 * 1_048_576
@@ -16,8 +17,9 @@ log = logging.getLogger(__name__)
 
 
 class Changelog(NamedTuple):
-    """One table of one store, and the topic partition its changes are written to."""
+    """One table of one stage's store, and the topic partition its changes are written to."""
 
+    stage: str
     topic: str
     partition: int
     table: str
@@ -77,6 +79,7 @@ async def restore(
             position = records[-1].offset + 1
             entry.store.write({entry.table: changes}, {entry.table: position}, level=False)
             rows += len(records)
+            reached(Step.RESTORED, entry.stage)
         behind = {tp for tp in behind if await consumer.position(tp) < ends[tp]}
     for tp, entry in by_partition.items():
         # Past the last record stand only marks of transactions: skip them next time.

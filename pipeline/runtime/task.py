@@ -12,6 +12,7 @@ from pipeline.runtime.batches import Batch
 from pipeline.runtime.draft import Draft, Output
 from pipeline.runtime.records import Record
 from pipeline.runtime.stage import Stage
+from pipeline.runtime.steps import Step, reached
 from pipeline.runtime.store import Store
 from pipeline.runtime.transaction import Transactions
 from pulseload.errors import Failure
@@ -198,6 +199,7 @@ class Task:
                 await asyncio.sleep(0)
                 continue
             await self._commit()
+            reached(Step.CONTINUED, self.stage.name)
             if self._round != began:
                 # Paused within a long piece of work: the rest of it was not reached, and is
                 # done by whoever reads its record next.
@@ -218,9 +220,12 @@ class Task:
             topic = self._changelogs[name]
             for key, value in rows.items():
                 draft.outputs.append(Output(topic, self.partition, key, value, []))
+        reached(Step.DRAFTED, self.stage.name)
         ends = await self.transactions.commit(draft.outputs, draft.offsets, self.partition)
+        reached(Step.COMMITTED, self.stage.name)
         self.store.write(
             changes, {name: ends[self._changelogs[name], self.partition] for name in changes}
         )
+        reached(Step.WRITTEN, self.stage.name)
         self.positions.update(draft.offsets)
         draft.clear()

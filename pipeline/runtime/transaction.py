@@ -10,6 +10,7 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError, ProducerFenced
 
 from pipeline.runtime.draft import Output
+from pipeline.runtime.steps import Step, reached
 from pulseload.errors import Failure
 
 TRANSACTION_SECONDS: Final = 20
@@ -35,9 +36,10 @@ class Transactions:
     only this object can commit under that id.
     """
 
-    def __init__(self, transactional_id: str, group: str, clients: Mapping[str, Any]) -> None:
-        self.transactional_id = transactional_id
+    def __init__(self, group: str, stage: str, partition: int, clients: Mapping[str, Any]) -> None:
+        self.transactional_id = f"{group}-{stage}-{partition}"
         self._group = group
+        self._stage = stage
         self._clients = clients
 
     async def start(self) -> None:
@@ -109,15 +111,16 @@ class Transactions:
             ]
             try:
                 if offsets:
-                    reached = {
+                    moved = {
                         TopicPartition(topic, partition): offset
                         for topic, offset in offsets.items()
                     }
-                    await producer.send_offsets_to_transaction(reached, self._group)
+                    await producer.send_offsets_to_transaction(moved, self._group)
                 ends = await asyncio.gather(*sending)
             finally:
                 for task in sending:
                     task.cancel()
+            reached(Step.SENT, self._stage)
             await producer.commit_transaction()
         except BaseException:
             with contextlib.suppress(Exception):
