@@ -7,7 +7,7 @@ import shutil
 import socket
 import struct
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 from xml.etree import ElementTree
@@ -107,14 +107,27 @@ class Kafka:
     """One Kafka whose data lives in `<home>/kafka` and survives any stop.
 
     Every method may be called in any state; another Python process may have started it.
+    `properties` replace or add to what is set here, and `cluster` is the id of the cluster it
+    belongs to: with both it can be one node of several.
     """
 
-    def __init__(self, home: Path, port: int, controller_port: int, heap: str = "512m") -> None:
+    def __init__(
+        self,
+        home: Path,
+        port: int,
+        controller_port: int,
+        heap: str = "512m",
+        properties: Mapping[str, str] | None = None,
+        cluster: str | None = None,
+    ) -> None:
         self.port = port
         self.process = Process(home, "kafka")
         self._home = home / "kafka"
         self.controller_port = controller_port
         self._heap = heap
+        self._cluster = cluster or cluster_id()
+        # Of two lines for one property Java takes the last.
+        self._properties = "".join(f"{k}={v}\n" for k, v in (properties or {}).items())
 
     @property
     def url(self) -> str:
@@ -140,6 +153,7 @@ class Kafka:
         wanted = _PROPERTIES.format(
             port=self.port, controller_port=self.controller_port, data=self._data
         )
+        wanted += self._properties
         if self.running:
             if properties.read_text() != wanted:
                 raise Failure(f"Kafka runs in {self._home} with other ports: stop it first")
@@ -172,14 +186,15 @@ class Kafka:
 
     def _format(self, properties: Path) -> None:
         command = java(
-            "kafka.tools.StorageTool", "format", "-t", _cluster_id(), "-c", str(properties)
+            "kafka.tools.StorageTool", "format", "-t", self._cluster, "-c", str(properties)
         )
         done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=self._home)
         if done.returncode:
             raise Failure(f"Kafka's storage in {self._data} cannot be set up: {_last(done.stderr)}")
 
 
-def _cluster_id() -> str:
+def cluster_id() -> str:
+    """Return an id for a new cluster."""
     # The leading zero keeps it from beginning with a dash, which the tool takes for an option.
     return base64.urlsafe_b64encode(b"\0" + os.urandom(15)).decode().rstrip("=")
 

@@ -1,0 +1,206 @@
+"""Workers that come and go under load, and ends and rebalances in the midst of a restore."""
+
+import asyncio
+import time
+
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient
+
+from pulseload import topics
+from tests.examples import body, push
+from tests.faults.load import Event, Feeder, check, plan
+from tests.faults.supervising import Supervisor
+from tests.faults.workers import start, wipe
+from tests.system.harness import Service, System, eventually
+
+pytestmark = pytest.mark.faults
+
+BIG = 50_000
+"""How many rows a big state has."""
+
+
+def tasks(worker: Service) -> list[str]:
+    """Return the tasks that a worker has said last that it works on."""
+    lines = [line for line in worker.log.splitlines() if "ready; working on " in line]
+    found = lines[-1].rpartition("ready; working on ")[2] if lines else "none"
+    return [] if found == "none" else found.split(", ")
+
+
+def fed_slowly(system: System, seed: int, jobs: int = 6_000) -> tuple[Feeder, list[Event]]:
+    events = plan(seed=seed, jobs=jobs, pushes=60)
+    feeder = Feeder(system.kafka.url, events, per_second=300)
+    feeder.start()
+    return feeder, events
+
+
+def more_joined(system: System, count: int = 300) -> None:
+    seen = len(system.read(topics.JOBS_JOINED))
+    system.read(topics.JOBS_JOINED, count=seen + count)
+
+
+def shared(*workers: Service) -> bool:
+    """Whether each task is with one of these workers, and only with one."""
+    return sorted(task for worker in workers for task in tasks(worker)) == sorted(
+        f"{stage}/{number}" for stage in ("validate", "join") for number in range(4)
+    )
+
+
+def one_of(system: System, name: str) -> Service:
+    """Start a worker without an instance id, as one does who only wants more of them."""
+    return system.worker(name, PULSELOAD_SESSION_TIMEOUT="6")
+
+
+def test_from_one_worker_to_three_and_back(system: System) -> None:
+    one = one_of(system, "one")
+    one.wait_for("ready; working")
+    feeder, events = fed_slowly(system, seed=41)
+    more_joined(system)
+    two, three = one_of(system, "two"), one_of(system, "three")
+    for worker in (two, three):
+        worker.wait_for("ready; working")
+    eventually(lambda: shared(one, two, three) and len(tasks(one)) < 8, "the work is shared")
+    more_joined(system)
+    assert two.terminate() == 0
+    more_joined(system)
+    assert three.terminate() == 0
+    eventually(lambda: shared(one), "one has all of it back")
+    feeder.finish()
+    check(system, events)
+    assert one.terminate() == 0
+    assert "Traceback" not in one.log + two.log + three.log
+
+
+def test_more_workers_than_partitions(system: System) -> None:
+    names = ("one", "two", "three", "four", "five", "six")
+    workers = [one_of(system, name) for name in names]
+    for worker in workers:
+        worker.wait_for("ready; working")
+    eventually(lambda: shared(*workers), "the work is shared")
+    idle = [worker for worker in workers if not tasks(worker)]
+    busy = [worker for worker in workers if tasks(worker)]
+    assert idle
+    assert all("ready; working on none" in worker.log for worker in idle)
+    feeder, events = fed_slowly(system, seed=42)
+    more_joined(system)
+    for worker in busy:
+        worker.kill()
+    eventually(lambda: shared(*idle), "those that had none have taken over")
+    feeder.finish()
+    check(system, events)
+    assert [worker.terminate() for worker in idle] == [0] * len(idle)
+
+
+@pytest.mark.parametrize("static", [True, False], ids=["instance-ids", "no-instance-ids"])
+def test_a_rolling_restart_of_two_workers(system: System, static: bool) -> None:
+    workers = [(start if static else one_of)(system, name) for name in ("one", "two")]
+    for worker in workers:
+        worker.wait_for("ready; working")
+    eventually(lambda: shared(*workers), "the work is shared")
+    feeder, events = fed_slowly(system, seed=43)
+    for _ in range(2):
+        for worker in workers:
+            more_joined(system, 100)
+            times = worker.log.count("ready; working")
+            assert worker.terminate() == 0
+            worker.start()
+            worker.wait_for("ready; working", times=times + 1)
+    feeder.finish()
+    check(system, events)
+    assert [worker.terminate() for worker in workers] == [0, 0]
+    assert "Traceback" not in workers[0].log + workers[1].log
+
+
+def big_state(system: System, seed: int) -> tuple[Service, list[Event]]:
+    """Return a worker that has ended, and whose local copy of a big state is gone."""
+    events = plan(seed=seed, jobs=BIG, pushes=50, never=1, invalid=0)
+    worker = start(system, "one")
+    worker.wait_for("ready; working")
+    feeder = Feeder(system.kafka.url, events, per_second=100_000)
+    feeder.start()
+    feeder.finish()
+    check(system, events)
+    assert worker.terminate() == 0
+    wipe(system, "one")
+    return worker, events
+
+
+def restoring(system: System, worker: Service) -> int:
+    """Freeze a worker in the midst of a restore; return how long its log was when it began."""
+    began = len(worker.log)
+    state = system.folder / "one-state/state/one/join"
+    worker.start()
+    end = time.monotonic() + 60
+    while len(list(state.glob("*/CURRENT"))) < 4:
+        assert time.monotonic() < end, "no store has been opened"
+        time.sleep(0.002)
+    worker.freeze()
+    assert "restored" not in worker.log[began:], "the restore was over too soon"
+    return began
+
+
+def all_pushes_come(system: System, events: list[Event]) -> list[Event]:
+    """Let every job's push come, and return events with the places that follow."""
+    known = {event.key: event for event in events if event.fed is not None}
+    announced = [
+        Event(
+            topics.PUSHES_INBOX,
+            key,
+            body(push(project="try", revision=key.decode().partition(":")[2])),
+        )
+        for key in known
+    ]
+    feeder = Feeder(system.kafka.url, announced, per_second=10_000)
+    feeder.start()
+    feeder.finish()
+    return [
+        Event(event.topic, event.key, event.value, event.fed._replace(place="joined"))
+        for event in events
+        if event.fed is not None
+    ]
+
+
+def test_a_worker_killed_in_the_midst_of_a_restore(system: System) -> None:
+    worker, events = big_state(system, seed=44)
+    for _ in range(3):
+        restoring(system, worker)
+        worker.kill()
+    worker.start()
+    worker.wait_for(r"restored \d+ rows")
+    check(system, events)
+    check(system, all_pushes_come(system, events))
+    assert worker.terminate() == 0
+    assert "does not fit" not in worker.log
+
+
+def group_state(system: System) -> str:
+    """Return what Kafka says of the group: Stable, PreparingRebalance, …"""
+
+    async def asked() -> str:
+        admin = AIOKafkaAdminClient(bootstrap_servers=system.kafka.url)
+        await admin.start()
+        try:
+            (answer,) = await admin.describe_consumer_groups([system.settings.pulseload_app_id])
+            return str(answer.groups[0][2])
+        finally:
+            await admin.close()
+
+    return asyncio.run(asked())
+
+
+@pytest.mark.parametrize("long", [False, True], ids=["in-time", "after-its-session"])
+def test_a_rebalance_in_the_midst_of_a_restore(system: System, long: bool) -> None:
+    worker, events = big_state(system, seed=45)
+    began = restoring(system, worker)
+    other = start(system, "two")
+    if long:
+        # All of it goes to the other, that restores it, while the first knows of nothing.
+        eventually(lambda: shared(other), "the other has all of it")
+    else:
+        eventually(lambda: "Rebalance" in group_state(system), "a rebalance begins")
+    with Supervisor(worker, other):
+        worker.resume()
+        eventually(lambda: shared(worker, other) and tasks(worker), "the work is shared", 120)
+        check(system, events)
+        check(system, all_pushes_come(system, events))
+    assert "Traceback" not in worker.log[began:] + other.log
+    assert [worker.terminate(), other.terminate()] == [0, 0]

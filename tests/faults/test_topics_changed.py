@@ -1,0 +1,176 @@
+"""Topics deleted, widened, truncated and made anew under a running worker.
+
+Nothing may be counted as done that was not: a worker that cannot go on says which topic it is.
+"""
+
+import re
+
+import pytest
+from aiokafka import TopicPartition
+
+from pipeline.joining import PENDING
+from pulseload import topics
+from tests.examples import OTHER_REVISION, REVISION, body, job, push, task_id
+from tests.faults.topics import delete, truncate, widen
+from tests.system.command import run
+from tests.system.harness import Sent, Service, System, create_topics
+
+INBOX = TopicPartition(topics.JOBS_INBOX, 1)
+POSITIONS = topics.changelog("pulseload", "join-positions")
+PENDING_JOBS = topics.changelog("pulseload", PENDING)
+
+
+def feed(system: System, numbers: range, revision: str = REVISION) -> None:
+    """Write jobs of one push into one partition of the inbox."""
+    jobs = [body(job(revision=revision, taskId=task_id(number))) for number in numbers]
+    system.produce(INBOX.topic, *(Sent(one, partition=INBOX.partition) for one in jobs))
+
+
+def joined(system: System, count: int = 0) -> list[str]:
+    return [one.json["job"]["taskId"] for one in system.read(topics.JOBS_JOINED, count=count)]
+
+
+def ids(*numbers: int) -> list[str]:
+    return [task_id(number) for number in numbers]
+
+
+def at_work(system: System) -> Service:
+    """Return a worker that has joined five jobs and holds two that wait."""
+    worker = system.worker(PULSELOAD_SESSION_TIMEOUT="6")
+    worker.wait_for("ready; working")
+    system.produce(topics.PUSHES_INBOX, body(push()))
+    feed(system, range(5))
+    feed(system, range(5, 7), OTHER_REVISION)
+    assert joined(system, 5) == ids(*range(5))
+    system.read(PENDING_JOBS, count=2)
+    return worker
+
+
+def ended(worker: Service, since: int = 0) -> str:
+    """Wait until a worker ends by itself, and return why it says it does."""
+    assert worker.wait() == 1
+    said = worker.log[since:]
+    assert "Traceback" not in said
+    (reason,) = re.findall("(?:this worker ends|pulseload): (.*)", said)
+    return str(reason)
+
+
+def started(worker: Service) -> str:
+    """Start a worker that cannot work, and return why it says it ends."""
+    since = len(worker.log)
+    worker.start()
+    return ended(worker, since)
+
+
+def make(system: System, *names: str) -> None:
+    """Make topics as `pulseload topics` does, which changes none that is there."""
+    done = run(system, "topics")
+    assert done.returncode == 0, done.stderr
+    assert all(name in done.stdout for name in names)
+
+
+def push_of_those_that_wait(system: System) -> None:
+    system.produce(topics.PUSHES_INBOX, body(push(revision=OTHER_REVISION)))
+
+
+def start_anew(system: System) -> Service:
+    """Do what docs/what-happens-when.md says under "start anew"."""
+    delete(system, topics.JOBS_VALID)
+    system.env["PULSELOAD_APP_ID"] = "anew"
+    make(system, topics.JOBS_VALID)
+    worker = system.worker("anew")
+    worker.wait_for("ready; working")
+    return worker
+
+
+def test_an_input_topic_deleted(system: System) -> None:
+    worker = at_work(system)
+    delete(system, topics.JOBS_INBOX)
+    assert topics.JOBS_INBOX in ended(worker)
+    assert "jobs.inbox is missing; run `pulseload topics`" in started(worker)
+    make(system, topics.JOBS_INBOX)
+    assert "the topic was made anew" in started(worker)
+    start_anew(system)
+    feed(system, range(7, 9))
+    assert joined(system, 7) == ids(0, 1, 2, 3, 4, 7, 8)
+
+
+@pytest.mark.parametrize("count", [3, 50], ids=["shorter", "longer"])
+def test_an_input_topic_made_anew_under_a_running_worker(system: System, count: int) -> None:
+    worker = at_work(system)
+    (inbox,) = [one for one in system.settings.topics if one.name == topics.JOBS_INBOX]
+    worker.freeze()
+    create_topics(system.kafka.url, [inbox])
+    feed(system, range(10, 10 + count))
+    worker.resume()
+    assert topics.JOBS_INBOX in ended(worker)
+    assert "the topic was made anew" in started(worker)
+    start_anew(system)
+    assert joined(system, 5 + count) == ids(*range(5), *range(10, 10 + count))
+
+
+def test_an_input_topic_made_anew_while_no_worker_runs(system: System) -> None:
+    worker = at_work(system)
+    assert worker.terminate() == 0
+    (inbox,) = [one for one in system.settings.topics if one.name == topics.JOBS_INBOX]
+    create_topics(system.kafka.url, [inbox])
+    # It is longer than what was read of its predecessor.
+    feed(system, range(10, 60))
+    assert "the topic was made anew" in started(worker)
+
+
+def test_records_deleted_before_a_running_worker_read_them_are_told(system: System) -> None:
+    worker = at_work(system)
+    worker.freeze()
+    feed(system, range(10, 20))
+    truncate(system, INBOX, before=14)
+    worker.resume()
+    worker.wait_for(r"jobs.inbox/1: 7 records were deleted by retention before they were read")
+    assert joined(system, 8) == ids(*range(5), *range(17, 20))
+
+
+@pytest.mark.parametrize("name", [topics.JOBS_JOINED, topics.JOBS_DEAD_LETTER, topics.JOBS_VALID])
+def test_a_topic_that_is_written_to_deleted(system: System, name: str) -> None:
+    worker = at_work(system)
+    delete(system, name)
+    feed(system, range(10, 13))
+    system.produce(INBOX.topic, Sent(b"bad", partition=INBOX.partition))
+    feed(system, range(13, 16))
+    assert name in ended(worker)
+    assert f"{name} is missing; run `pulseload topics`" in started(worker)
+    make(system, name)
+    worker.start()
+    if name == topics.JOBS_VALID:
+        return
+    before = [] if name == topics.JOBS_JOINED else ids(*range(5))
+    assert joined(system, len(before) + 6) == [*before, *ids(*range(10, 16))]
+    (letter,) = system.read(topics.JOBS_DEAD_LETTER, count=1)
+    assert letter.value == b"bad"
+    push_of_those_that_wait(system)
+    assert joined(system, len(before) + 8)[-2:] == ids(5, 6)
+
+
+@pytest.mark.parametrize("name", [POSITIONS, PENDING_JOBS, topics.changelog("pulseload", "pushes")])
+def test_a_changelog_deleted(system: System, name: str) -> None:
+    worker = at_work(system)
+    delete(system, name)
+    feed(system, range(10, 13))
+    feed(system, range(13, 16), OTHER_REVISION)
+    push_of_those_that_wait(system)
+    assert name in ended(worker)
+    assert f"{name} is missing; run `pulseload topics`" in started(worker)
+    make(system, name)
+    assert "a changelog topic was emptied" in started(worker)
+
+
+@pytest.mark.parametrize("name", [topics.JOBS_INBOX, topics.JOBS_VALID, topics.JOBS_JOINED])
+def test_a_topic_widened(system: System, name: str) -> None:
+    worker = at_work(system)
+    widen(system, name, partitions=6)
+    feed(system, range(10, 13))
+    if name == topics.JOBS_JOINED:
+        assert joined(system, 8) == ids(*range(5), *range(10, 13))
+        worker.terminate()
+    else:
+        assert name in ended(worker)
+    assert f"{name} has 6 partitions, not 4" in started(worker)
