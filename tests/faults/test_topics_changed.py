@@ -8,7 +8,7 @@ import re
 import pytest
 from aiokafka import TopicPartition
 
-from pipeline.joining import PENDING
+from pipeline.joining import PENDING, PUSHES
 from pulseload import topics
 from tests.examples import OTHER_REVISION, REVISION, body, job, push, task_id
 from tests.faults.topics import delete, truncate, widen
@@ -89,12 +89,16 @@ def test_an_input_topic_deleted(system: System) -> None:
     assert topics.JOBS_INBOX in ended(worker)
     assert "jobs.inbox is missing; run `pulseload topics`" in started(worker)
     make(system, topics.JOBS_INBOX)
-    assert "the topic was made anew" in started(worker)
+    assert "was made anew" in started(worker)
     start_anew(system)
     feed(system, range(7, 9))
     assert joined(system, 7) == ids(0, 1, 2, 3, 4, 7, 8)
 
 
+@pytest.mark.faults
+@pytest.mark.xfail(
+    strict=True, reason="positions of the former topic are taken for those of the new one"
+)
 @pytest.mark.parametrize("count", [3, 50], ids=["shorter", "longer"])
 def test_an_input_topic_made_anew_under_a_running_worker(system: System, count: int) -> None:
     worker = at_work(system)
@@ -104,11 +108,14 @@ def test_an_input_topic_made_anew_under_a_running_worker(system: System, count: 
     feed(system, range(10, 10 + count))
     worker.resume()
     assert topics.JOBS_INBOX in ended(worker)
-    assert "the topic was made anew" in started(worker)
+    assert "was made anew" in started(worker)
     start_anew(system)
     assert joined(system, 5 + count) == ids(*range(5), *range(10, 10 + count))
 
 
+@pytest.mark.xfail(
+    strict=True, reason="positions of the former topic are taken for those of the new one"
+)
 def test_an_input_topic_made_anew_while_no_worker_runs(system: System) -> None:
     worker = at_work(system)
     assert worker.terminate() == 0
@@ -116,9 +123,11 @@ def test_an_input_topic_made_anew_while_no_worker_runs(system: System) -> None:
     create_topics(system.kafka.url, [inbox])
     # It is longer than what was read of its predecessor.
     feed(system, range(10, 60))
-    assert "the topic was made anew" in started(worker)
+    assert "was made anew" in started(worker)
 
 
+@pytest.mark.faults
+@pytest.mark.xfail(strict=True, reason="a running worker goes on behind them without a word")
 def test_records_deleted_before_a_running_worker_read_them_are_told(system: System) -> None:
     worker = at_work(system)
     worker.freeze()
@@ -129,6 +138,7 @@ def test_records_deleted_before_a_running_worker_read_them_are_told(system: Syst
     assert joined(system, 8) == ids(*range(5), *range(17, 20))
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("name", [topics.JOBS_JOINED, topics.JOBS_DEAD_LETTER, topics.JOBS_VALID])
 def test_a_topic_that_is_written_to_deleted(system: System, name: str) -> None:
     worker = at_work(system)
@@ -136,12 +146,17 @@ def test_a_topic_that_is_written_to_deleted(system: System, name: str) -> None:
     feed(system, range(10, 13))
     system.produce(INBOX.topic, Sent(b"bad", partition=INBOX.partition))
     feed(system, range(13, 16))
-    assert name in ended(worker)
+    ended(worker)
     assert f"{name} is missing; run `pulseload topics`" in started(worker)
     make(system, name)
-    worker.start()
     if name == topics.JOBS_VALID:
+        assert "was made anew" in started(worker)
+        start_anew(system)
+        # All that the inbox holds is worked through again.
+        again = ids(*range(5), *range(5), *range(10, 16))
+        assert sorted(joined(system, len(again))) == sorted(again)
         return
+    worker.start()
     before = [] if name == topics.JOBS_JOINED else ids(*range(5))
     assert joined(system, len(before) + 6) == [*before, *ids(*range(10, 16))]
     (letter,) = system.read(topics.JOBS_DEAD_LETTER, count=1)
@@ -150,27 +165,57 @@ def test_a_topic_that_is_written_to_deleted(system: System, name: str) -> None:
     assert joined(system, len(before) + 8)[-2:] == ids(5, 6)
 
 
-@pytest.mark.parametrize("name", [POSITIONS, PENDING_JOBS, topics.changelog("pulseload", "pushes")])
+@pytest.mark.faults
+@pytest.mark.parametrize(
+    "name",
+    [
+        POSITIONS,
+        *(
+            pytest.param(
+                name,
+                marks=pytest.mark.xfail(strict=True, reason="an empty changelog is taken for true"),
+            )
+            for name in (PENDING_JOBS, topics.changelog("pulseload", PUSHES))
+        ),
+    ],
+)
 def test_a_changelog_deleted(system: System, name: str) -> None:
     worker = at_work(system)
     delete(system, name)
     feed(system, range(10, 13))
     feed(system, range(13, 16), OTHER_REVISION)
     push_of_those_that_wait(system)
-    assert name in ended(worker)
+    ended(worker)
     assert f"{name} is missing; run `pulseload topics`" in started(worker)
     make(system, name)
-    assert "a changelog topic was emptied" in started(worker)
+    assert "start anew under another PULSELOAD_APP_ID" in started(worker)
 
 
 @pytest.mark.parametrize("name", [topics.JOBS_INBOX, topics.JOBS_VALID, topics.JOBS_JOINED])
 def test_a_topic_widened(system: System, name: str) -> None:
     worker = at_work(system)
     widen(system, name, partitions=6)
+    # Nobody reads the new partitions, and what is in them is not taken for read.
+    apart = Sent(body(job(taskId=task_id(20))), partition=5)
+    if name == topics.JOBS_INBOX:
+        system.produce(name, apart)
     feed(system, range(10, 13))
-    if name == topics.JOBS_JOINED:
-        assert joined(system, 8) == ids(*range(5), *range(10, 13))
-        worker.terminate()
-    else:
-        assert name in ended(worker)
+    assert joined(system, 8) == ids(*range(5), *range(10, 13))
+    assert worker.terminate() == 0
     assert f"{name} has 6 partitions, not 4" in started(worker)
+    delete(system, topics.JOBS_VALID, topics.PUSHES)
+    system.env |= {"PULSELOAD_APP_ID": "anew", "PULSELOAD_PARTITIONS": "6"}
+    others = [
+        one.name
+        for one in system.settings.topics
+        if not one.name.startswith("anew-")
+        and one.name not in (name, topics.JOBS_VALID, topics.PUSHES)
+    ]
+    widen(system, *others, partitions=6)
+    make(system, topics.JOBS_VALID)
+    system.worker("anew").wait_for("ready; working")
+    push_of_those_that_wait(system)
+    everything = [*range(7), *range(10, 13), *([20] if name == topics.JOBS_INBOX else [])]
+    before = ids(*range(5), *range(10, 13))
+    found = joined(system, len(before) + len(everything))
+    assert sorted(found) == sorted([*before, *ids(*everything)])
