@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pipeline.runtime.draft import Draft, Process
 
 Tick = Callable[[int, Draft], Iterator[None]]
-"""What a stage does when time passes: `(now, draft) -> iterator`, `now` in ms since 1970.
+"""What a stage does when time passes: `(now, draft) -> iterator`.
 
-It works like `Process` without records: each `yield` is a place to commit.
+`now` is in ms since 1970, as `pipeline.runtime.clock` tells it. It works like `Process` without
+records: each `yield` is a place to commit.
 """
 
 

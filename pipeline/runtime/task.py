@@ -11,7 +11,7 @@ from typing import Final
 from pipeline.runtime.batches import Batch
 from pipeline.runtime.draft import Draft, Output
 from pipeline.runtime.records import Record
-from pipeline.runtime.stage import Stage
+from pipeline.runtime.stage import Stage, Tick
 from pipeline.runtime.steps import Step, reached
 from pipeline.runtime.store import Store
 from pipeline.runtime.transaction import Transactions
@@ -157,7 +157,7 @@ class Task:
                 await self._commit_each(self.stage.process(self._taken(), self._draft))
                 if self.stage.tick is not None and self._until_tick() == 0:
                     self._ticked = time.monotonic()
-                    await self._commit_each(self.stage.tick(int(time.time() * 1000), self._draft))
+                    await self._tick(self.stage.tick)
                 self._idle.set()
         except Failure as error:
             self._failed(error)
@@ -167,6 +167,16 @@ class Task:
             self._failed(error)
         finally:
             self._idle.set()
+
+    async def _tick(self, tick: Tick) -> None:
+        clock = self.transactions.clock
+        if clock.now() is None:
+            # The positions, committed once more, make the broker tell the time.
+            self._draft.offsets.update(self.positions)
+            await self._commit()
+        now = clock.now()
+        if now is not None:
+            await self._commit_each(tick(now, self._draft))
 
     def _until_tick(self) -> float | None:
         if self.stage.tick is None or self._paused:

@@ -9,6 +9,7 @@ from typing import Any, Final
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError, ProducerFenced
 
+from pipeline.runtime.clock import Clock
 from pipeline.runtime.draft import Output
 from pipeline.runtime.steps import Step, reached
 from pulseload.errors import Failure
@@ -22,6 +23,9 @@ GIVE_UP_SECONDS: Final = 2 * TRANSACTION_SECONDS
 BATCH_BYTES: Final = 500_000
 """How large a batch of records grows; far below what any topic takes."""
 
+LOG_APPEND_TIME: Final = 1
+"""How Kafka calls a timestamp that is the broker's."""
+
 log = logging.getLogger(__name__)
 
 
@@ -33,7 +37,7 @@ class Transactions:
     """The transactions of one task, told from all others by `transactional_id`.
 
     `start` fences whoever used the same id before and ends what they left open; from then on
-    only this object can commit under that id.
+    only this object can commit under that id. `clock` is set by what the broker answers.
     """
 
     def __init__(self, group: str, stage: str, partition: int, clients: Mapping[str, Any]) -> None:
@@ -41,6 +45,7 @@ class Transactions:
         self._group = group
         self._stage = stage
         self._clients = clients
+        self.clock = Clock()
 
     async def start(self) -> None:
         """Connect and fence. Raises Failure where that cannot be done."""
@@ -144,7 +149,11 @@ class Transactions:
         delivered.append((sent, count))
         end = 0
         for future, length in delivered:
-            end = (await future).offset + length
+            written = await future
+            end = written.offset + length
+            # A topic whose configuration was changed meanwhile may have no stamps of the broker.
+            if written.timestamp_type == LOG_APPEND_TIME:
+                self.clock.told(written.timestamp)
         return end
 
     async def stop(self) -> None:

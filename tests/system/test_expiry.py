@@ -86,3 +86,25 @@ def test_many_jobs_leave_once_though_the_worker_is_killed_meanwhile(system: Syst
     for one, name in zip(expired, names, strict=True):
         assert one.value == before + name.encode() + after
         assert one.headers[joining.EXPIRED_PUSH] == jobs[name]
+
+
+def test_a_worker_whose_clock_is_a_month_ahead_expires_nothing_early(system: System) -> None:
+    worker = system.worker(PULSELOAD_INSTANCE_ID="one")
+    system.produce(topics.JOBS_INBOX, body(job()))
+    (row,) = system.read(PENDING, count=1)
+    since = joining.Waiting.unpack(row.value or b"").since
+    worker.kill()
+    # Python runs this before anything else, as if the machine's clock showed it.
+    ahead = system.folder / "ahead"
+    ahead.mkdir()
+    (ahead / "sitecustomize.py").write_text(
+        "import time\nshown = time.time\ntime.time = lambda: shown() + 30 * 86_400\n"
+    )
+    # Nothing comes that it could tell the time by.
+    worker = system.worker(
+        PULSELOAD_INSTANCE_ID="one", PENDING_MAX_AGE="15s", PYTHONPATH=str(ahead)
+    )
+    (expired,) = system.read(topics.JOBS_EXPIRED, count=1)
+    assert expired.timestamp - since >= 15_000
+    assert 15 <= int(expired.headers[joining.EXPIRED_WAITED]) < 40
+    assert worker.terminate() == 0
