@@ -14,6 +14,7 @@ from aiokafka import AIOKafkaConsumer
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport
 from faust.transport.utils import DefaultSchedulingStrategy
 
+from pipeline.runtime import unpacking
 from pipeline.runtime.records import Record
 
 FETCH_BYTES = 16 * 1_048_576
@@ -122,6 +123,7 @@ class BatchSchema(faust.Schema):  # type: ignore[misc]
 
 class _CommittedThread(AIOKafkaConsumerThread):  # type: ignore[misc]
     def _create_worker_consumer(self, transport: Any) -> AIOKafkaConsumer:
+        unpacking.install()
         consumer = super()._create_worker_consumer(transport)
         # Faust sets this only for its own exactly-once, which is not the one used here.
         consumer._isolation_level = "read_committed"

@@ -1,17 +1,21 @@
 """What the worker's own Kafka transport reads, which Faust's would not."""
 
 import asyncio
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import faust
 from aiokafka import AIOKafkaProducer
+from aiokafka.record.util import calc_crc32c
 
 from local.kafka import Kafka
 from pipeline.runtime.batches import BatchSchema, CommittedTransport, scheduler
+from pulseload import topics
 from pulseload.topics import Topic
-from tests.system.harness import create_topics
+from tests.examples import body, job, push
+from tests.system.harness import System, create_topics
 
 TOPIC = "read.by.faust"
 
@@ -79,3 +83,26 @@ def test_only_what_is_committed_and_again_from_the_first_where_nothing_was_read(
     first, again = asyncio.run(_read_twice(kafka.url, tmp_path))
     assert first == [b"first", b"last"]
     assert again == [b"first", b"last"]
+
+
+def test_a_header_name_that_is_no_utf_8_ends_no_worker(system: System) -> None:
+    worker = system.worker()
+    asyncio.run(_write_strange_name(system.kafka.url))
+    system.produce(topics.PUSHES_INBOX, body(push()))
+    system.produce(topics.JOBS_INBOX, body(job()))
+    system.read(topics.JOBS_JOINED, count=1)
+    (letter,) = system.read(topics.JOBS_DEAD_LETTER, count=1)
+    assert letter.value == b"strange"
+    assert letter.headers["pulse.\ufffd\ufffd"] == b"1"
+    assert worker.terminate() == 0
+
+
+async def _write_strange_name(servers: str) -> None:
+    async with AIOKafkaProducer(bootstrap_servers=servers) as producer:
+        batch: Any = producer.create_batch()
+        batch.append(key=None, value=b"strange", timestamp=None, headers=[("pulse.xx", b"1")])
+        data = bytearray(bytes(batch._build()).replace(b"pulse.xx", b"pulse.\xff\xfe"))
+        struct.pack_into(">I", data, 17, calc_crc32c(bytes(data[21:])))
+        # No client in Python writes such a name by itself; those built on librdkafka can.
+        batch._buffer = data
+        await (await producer.send_batch(batch, topics.JOBS_INBOX, partition=0))
