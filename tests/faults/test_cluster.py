@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from local.kafka import Kafka
+from local.reader import Read
 from pulseload import topics
 from tests.faults.cluster import Cluster, ClusterSystem
 from tests.faults.load import Event, Feeder, check, plan
+from tests.faults.supervising import Supervisor
 from tests.faults.workers import restart_if_ended, start
 from tests.system.harness import Pulse, Service
 
@@ -34,19 +36,19 @@ def loaded(system: ClusterSystem, seed: int) -> tuple[Service, Feeder, list[Even
     events = plan(seed=seed, jobs=6_000, pushes=60)
     worker = start(system, "one")
     worker.wait_for("ready; working")
-    feeder = Feeder(system.kafka.url, events, per_second=300)
+    feeder = Feeder(system.kafka.url, events, per_second=120)
     feeder.start()
     system.read(topics.JOBS_JOINED, count=200)
     return worker, feeder, events
 
 
-def joined_more(system: ClusterSystem, worker: Service, count: int = 300) -> None:
-    """Wait until more is joined: the worker goes on, after a restart where it needs one."""
+def joined_more(system: ClusterSystem, worker: Service, feeder: Feeder, count: int = 200) -> None:
+    """Wait until more is joined, or all is fed: the worker goes on, restarted where it ended."""
     seen = len(system.read(topics.JOBS_JOINED))
 
-    def there(records: list[object]) -> bool:
+    def there(records: list[Read]) -> bool:
         restart_if_ended(worker)
-        return len(records) >= seen + count
+        return len(records) >= seen + count or not feeder.is_alive()
 
     system.read(topics.JOBS_JOINED, until=there, timeout=120)
 
@@ -61,10 +63,8 @@ def ended(node: Kafka, end: Callable[[], None]) -> None:
 def finish(system: ClusterSystem, worker: Service, feeder: Feeder, events: list[Event]) -> None:
     """Feed the rest, and judge what became of it all."""
     feeder.finish()
-    restart_if_ended(worker)
-    check(system, events, timeout=180)
-    restart_if_ended(worker)
-    worker.wait_for("ready; working")
+    with Supervisor(worker):
+        check(system, events, timeout=180)
     assert worker.terminate() == 0
     assert "Traceback" not in worker.log
     assert "read up to" not in worker.log
@@ -76,11 +76,12 @@ def finish(system: ClusterSystem, worker: Service, feeder: Feeder, events: list[
 def test_the_leader_of_busy_partitions_killed(system: ClusterSystem, busy: str) -> None:
     worker, feeder, events = loaded(system, seed=21)
     node = system.cluster.nodes[system.cluster.leader(busy)]
+    assert feeder.is_alive()
     ended(node, node.kill)
     # Two nodes are enough to go on.
-    joined_more(system, worker)
+    joined_more(system, worker, feeder)
     node.start()
-    joined_more(system, worker)
+    joined_more(system, worker, feeder)
     finish(system, worker, feeder, events)
 
 
@@ -90,8 +91,9 @@ def test_the_coordinator_killed(system: ClusterSystem, of_transactions: bool) ->
     name = "pulseload-join-0" if of_transactions else "pulseload"
     number = system.cluster.coordinator(name, of_transactions=of_transactions)
     node = system.cluster.nodes[number]
+    assert feeder.is_alive()
     ended(node, node.kill)
-    joined_more(system, worker)
+    joined_more(system, worker, feeder)
     assert system.cluster.coordinator(name, of_transactions=of_transactions) != number
     node.start()
     finish(system, worker, feeder, events)
@@ -100,8 +102,8 @@ def test_the_coordinator_killed(system: ClusterSystem, of_transactions: bool) ->
 def test_a_rolling_restart_of_all_nodes(system: ClusterSystem) -> None:
     worker, feeder, events = loaded(system, seed=23)
     for node in system.cluster.nodes.values():
+        assert feeder.is_alive()
         ended(node, node.stop)
-        time.sleep(1)
         system.cluster.start()
         restart_if_ended(worker)
     finish(system, worker, feeder, events)
@@ -111,9 +113,10 @@ def test_two_of_three_nodes_killed_hold_the_work_up_and_lose_nothing(
     system: ClusterSystem,
 ) -> None:
     worker, feeder, events = loaded(system, seed=24)
+    assert feeder.is_alive()
     for node in list(system.cluster.nodes.values())[:2]:
         ended(node, node.kill)
     time.sleep(5)
     system.cluster.start()
-    joined_more(system, worker)
+    joined_more(system, worker, feeder)
     finish(system, worker, feeder, events)

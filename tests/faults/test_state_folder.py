@@ -93,9 +93,8 @@ def in_the_middle(events: list[Event]) -> list[Event]:
 
 def copies(system: System, name: str = "one") -> list[Path]:
     """Return the folders of all tasks' copies."""
-    return sorted(
-        path for path in system.folder.glob(f"{name}-state/state/{name}/*/*") if path.is_dir()
-    )
+    state = system.folder / f"{name}-state/state/{name}"
+    return [state / stage / str(n) for stage in ("validate", "join") for n in range(4)]
 
 
 def overwrite(pattern: str, place: Callable[[int], int]) -> Callable[[Path], int]:
@@ -147,11 +146,24 @@ DAMAGES = {
 }
 
 
-@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+@pytest.mark.faults
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param(
+            damage,
+            id=name,
+            marks=pytest.mark.xfail(strict=True, reason="such a copy ends every start")
+            if name == "first-rows"
+            else (),
+        )
+        for name, damage in DAMAGES.items()
+    ],
+)
 def test_a_damaged_copy_is_made_anew(system: System, damage: Callable[[Path], int]) -> None:
     first, second = halves(seed=31)
     worker = stopped(system, first)
-    assert sum(damage(copy) for copy in copies(system)) >= len(copies(system))
+    assert all(damage(copy) for copy in copies(system))
     worker.start()
     with Supervisor(worker):
         fed(system, second)
@@ -165,7 +177,7 @@ def test_rows_damaged_under_a_running_worker(system: System) -> None:
     worker = stopped(system, first)
     worker.start()
     worker.wait_for("ready; working", times=2)
-    assert sum(DAMAGES["rows"](copy) for copy in copies(system))
+    assert all(DAMAGES["rows"](copy) for copy in copies(system))
     with Supervisor(worker):
         fed(system, second)
         check(system, [*first, *second])
