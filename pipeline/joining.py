@@ -9,13 +9,15 @@ several transactions puts the push into the table with its last one only; a job 
 between therefore waits behind the others, and order is kept whatever is killed meanwhile.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Final, NamedTuple
+from weakref import WeakKeyDictionary
 
 import orjson
 
 from pipeline import dead_letters, pushes
+from pipeline.pending import Pending
 from pipeline.runtime.draft import Draft
 from pipeline.runtime.records import Record
 from pulseload import headers, topics
@@ -29,6 +31,10 @@ PENDING: Final = "pending-jobs"
 EXPIRED_REASON: Final = "pulseload.expired.reason"
 EXPIRED_PUSH: Final = "pulseload.expired.push"
 EXPIRED_WAITED: Final = "pulseload.expired.waited"
+
+PUSH_UNKNOWN: Final = b"push-unknown"
+TOO_MANY_FOR_PUSH: Final = b"too-many-for-push"
+TOO_MANY: Final = b"too-many"
 
 MAX_ID_BYTES: Final = 1_000
 """How long a job's id may be, twenty times what a valid job has."""
@@ -83,40 +89,77 @@ def group(push_key: bytes) -> bytes:
 
 
 class Join:
-    """The stage's functions. `max_age` is how many seconds a job may wait for its push."""
+    """The stage's functions.
 
-    def __init__(self, max_age: int) -> None:
+    `max_age` is how many seconds a job may wait for its push, `max_jobs_per_push` and `max_jobs`
+    how many may wait for one push and in one partition: with one more, the oldest leaves.
+    """
+
+    def __init__(
+        self, max_age: int, max_jobs_per_push: int = 50_000, max_jobs: int = 1_000_000
+    ) -> None:
         self._max_age_ms = max_age * 1_000
-        self._swept: dict[int, bytes] = {}
+        self._max_jobs_per_push = max_jobs_per_push
+        self._max_jobs = max_jobs
+        # A partition that is taken away and comes back has a new draft, and is counted again.
+        self._pending: WeakKeyDictionary[Draft, Pending] = WeakKeyDictionary()
 
     def process(self, records: Iterable[Record], draft: Draft) -> Iterator[None]:
         """Join jobs with pushes; see `pipeline.runtime.draft.Process`."""
+        pending = yield from self._counted(draft)
         for record in records:
             if record.topic == topics.PUSHES:
-                yield from self._push(record, draft)
-            else:
-                self._job(record, draft)
+                yield from self._push(record, draft, pending)
+            elif (waiting := self._job(record, draft)) is not None:
+                own = group(record.key or b"")
+                yield from self._make_room(own, record.timestamp, draft, pending)
+                pending.put(own, record.offset, waiting.pack())
             draft.reach(record)
             if draft.due:
                 yield
 
-    def _job(self, record: Record, draft: Draft) -> None:
+    def _counted(self, draft: Draft) -> Generator[None, None, Pending]:
+        pending = self._pending.get(draft)
+        if pending is None:
+            pending = Pending(draft.tables[PENDING])
+            yield from pending.count()
+            self._pending[draft] = pending
+        return pending
+
+    def _job(self, record: Record, draft: Draft) -> Waiting | None:
+        """Join the job or refuse it, or return what is to wait."""
         # Not ours: null values of headers, which Kafka has, and an id as long as no job's is.
         job_id = next((value for name, value in record.headers if name == JOB_ID), b"") or b""
         if record.key is None or record.value is None or not 0 < len(job_id) <= MAX_ID_BYTES:
             message = f"no key, value or {JOB_ID} header: write jobs to {topics.JOBS_INBOX}"
             _refuse(draft, topics.JOBS_DEAD_LETTER, record, message)
-            return
+            return None
         push = draft.tables[PUSHES].get(record.key)
         if push is None:
-            row = b"%b\0%020d" % (group(record.key), record.offset)
             kept = [*headers.carried(record.headers), (JOB_ID, job_id)]
-            waiting = Waiting(record.timestamp, kept, record.value)
-            draft.tables[PENDING].put(row, waiting.pack())
-        else:
-            _release(draft, job_id, record.headers, record.value, push)
+            return Waiting(record.timestamp, kept, record.value)
+        _release(draft, job_id, record.headers, record.value, push)
+        return None
 
-    def _push(self, record: Record, draft: Draft) -> Iterator[None]:
+    def _make_room(self, own: bytes, now: int, draft: Draft, pending: Pending) -> Iterator[None]:
+        """Send away the oldest until one more job of a push may wait.
+
+        It is done before that job is written: what a commit in between leaves is within bounds.
+        """
+        while pending.of_group.get(own, 0) >= self._max_jobs_per_push:
+            _expire(draft, pending, *pending.oldest_of(own), now, TOO_MANY_FOR_PUSH)
+            if draft.due:
+                yield
+        while pending.total >= self._max_jobs:
+            oldest = pending.oldest()
+            if oldest is None:
+                yield from pending.find_oldest()
+                continue
+            _expire(draft, pending, *oldest, now, TOO_MANY)
+            if draft.due:
+                yield
+
+    def _push(self, record: Record, draft: Draft, pending: Pending) -> Iterator[None]:
         key, value, table = record.key or b"", record.value, draft.tables[PUSHES]
         if value is None:
             # A tombstone, as compacted topics have them: the push is forgotten.
@@ -134,7 +177,7 @@ class Join:
             _refuse(draft, topics.PUSHES_DEAD_LETTER, record, message, dead_letters.INVALID_PUSH)
             return
         if known is None:
-            yield from _release_all(draft, key, push)
+            yield from _release_all(draft, pending, key, push)
         if push != known:
             table.put(key, push)
 
@@ -145,30 +188,29 @@ class Join:
         rows cost no more at a time than a few; one that is due leaves within as many ticks as a
         round takes.
         """
-        pending, swept = draft.tables[PENDING], self._swept
-        rows = pending.walk(swept.pop(draft.partition, b""))
+        pending = yield from self._counted(draft)
+        rows = pending.table.walk(pending.swept)
+        pending.swept = b""
         looked_at = 0
         for key, row in islice(rows, SWEEP_ROWS):
-            swept[draft.partition] = key
+            pending.swept = key
             looked_at += len(row)
             since = int(row[: row.index(b" ")])
             if now - since >= self._max_age_ms:
-                _expire(draft, key, Waiting.unpack(row), (now - since) // 1_000)
-                pending.put(key, None)
+                _expire(draft, pending, key, row, now, PUSH_UNKNOWN)
                 if draft.due:
                     yield
             if looked_at > SWEEP_BYTES:
                 return
         if next(rows, None) is None:
-            swept.pop(draft.partition, None)
+            pending.swept = b""
 
 
-def _release_all(draft: Draft, push_key: bytes, push: bytes) -> Iterator[None]:
-    pending = draft.tables[PENDING]
-    for key, row in pending.scan(group(push_key)):
+def _release_all(draft: Draft, pending: Pending, push_key: bytes, push: bytes) -> Iterator[None]:
+    for key, row in pending.table.scan(group(push_key)):
         waiting = Waiting.unpack(row)
         _release(draft, waiting.job_id, waiting.headers, waiting.job, push)
-        pending.put(key, None)
+        pending.remove(key)
         if draft.due:
             yield
 
@@ -178,14 +220,19 @@ def _release(draft: Draft, job_id: bytes, given: Iterable[Header], job: bytes, p
     draft.send(topics.JOBS_JOINED, job_id, joined(job, push), carried, draft.partition)
 
 
-def _expire(draft: Draft, row_key: bytes, waiting: Waiting, waited: int) -> None:
+def _expire(
+    draft: Draft, pending: Pending, key: bytes, row: bytes, now: int, reason: bytes
+) -> None:
+    waiting = Waiting.unpack(row)
     why = [
-        (EXPIRED_REASON, b"push-unknown"),
-        (EXPIRED_PUSH, row_key.rpartition(b"\0")[0]),
-        (EXPIRED_WAITED, b"%d" % waited),
+        (EXPIRED_REASON, reason),
+        (EXPIRED_PUSH, key.rpartition(b"\0")[0]),
+        # A broker's clock may have been set back since.
+        (EXPIRED_WAITED, b"%d" % max(0, (now - waiting.since) // 1_000)),
     ]
     carried = headers.carried(waiting.headers)
     draft.send(topics.JOBS_EXPIRED, waiting.job_id, waiting.job, [*carried, *why], draft.partition)
+    pending.remove(key)
 
 
 def _refuse(

@@ -23,10 +23,18 @@ OTHER_KEY = f"try:{OTHER_REVISION}".encode()
 class Driver:
     """A join task: what the runtime does with the stage, without Kafka.
 
-    `transactions` holds the outputs of each commit, `offsets` what is committed.
+    `transactions` holds the outputs of each commit, `offsets` what is committed. The bounds hold
+    from the next restart on.
     """
 
-    def __init__(self, max_records: int = 4_000, max_age: int = MAX_AGE) -> None:
+    def __init__(
+        self,
+        max_records: int = 4_000,
+        max_age: int = MAX_AGE,
+        max_jobs_per_push: int = 1_000,
+        max_jobs: int = 100_000,
+    ) -> None:
+        self.max_jobs_per_push, self.max_jobs = max_jobs_per_push, max_jobs
         self.rows = {PUSHES: DictRows(), PENDING: DictRows()}
         self.transactions: list[list[Output]] = []
         self.offsets: dict[str, int] = {}
@@ -35,7 +43,7 @@ class Driver:
 
     def restart(self) -> None:
         """Begin with what is committed, as a new worker does."""
-        self.join = Join(self._max_age)
+        self.join = Join(self._max_age, self.max_jobs_per_push, self.max_jobs)
         self.draft = Draft(PARTITION, PARTITIONS, self.rows, self._max_records)
 
     def commit(self) -> None:

@@ -1,0 +1,118 @@
+"""The table of waiting jobs with its counts, and with the oldest of its rows at hand.
+
+A row's key is a group (the job's push), a NUL, and the job's offset with leading zeros: offsets
+grow as jobs arrive, so the least one is the oldest. All that is kept here beside the rows follows
+from them, and is made anew for each draft; a second table of the order would have to be written,
+restored and kept level with every job, also while no bound is near.
+"""
+
+from collections.abc import Iterator
+from heapq import heappush, heapreplace
+from itertools import islice
+from typing import Final
+
+from pipeline.runtime.draft import Table
+
+OLDEST: Final = 1_000
+"""How many of the oldest rows of a push are at hand at a time, and of a partition at least."""
+
+OLDEST_SHARE: Final = 10
+"""One in so many rows of a partition is at hand.
+
+All rows are looked through to find them, that is so many for each that leaves, while a million
+rows cost the memory of 100,000 keys.
+"""
+
+TURN_ROWS: Final = 2_000
+"""How many rows are looked through before others have a turn."""
+
+_ORDER_BYTES: Final = 20
+
+
+class Pending:
+    """The waiting jobs of one draft. All changes of their table are made here.
+
+    `total` and `of_group` say how many rows there are; they are right once `count` has ended.
+    `swept` is for the sweep that goes round: the key it has come to.
+    """
+
+    def __init__(self, table: Table) -> None:
+        self.total = 0
+        self.of_group: dict[bytes, int] = {}
+        self.swept = b""
+        self.table = table
+        # The oldest stand last, to be popped. Rows that have left meanwhile are passed over.
+        self._oldest: list[bytes] = []
+        self._oldest_of: dict[bytes, list[bytes]] = {}
+
+    def count(self) -> Iterator[None]:
+        """Count the rows there are; each `yield` is a place where others may have a turn."""
+        for number, key in enumerate(self._keys(), 1):
+            self._add(key[: -_ORDER_BYTES - 1])
+            if number % TURN_ROWS == 0:
+                yield
+
+    def put(self, group: bytes, offset: int, row: bytes) -> None:
+        """Write the row of a job that has just come."""
+        self.table.put(b"%b\0%0*d" % (group, _ORDER_BYTES, offset), row)
+        self._add(group)
+
+    def remove(self, key: bytes) -> None:
+        """Delete a row that is there."""
+        self.table.put(key, None)
+        group = key[: -_ORDER_BYTES - 1]
+        self.total -= 1
+        left = self.of_group[group] - 1
+        if left:
+            self.of_group[group] = left
+        else:
+            del self.of_group[group]
+            self._oldest_of.pop(group, None)
+
+    def oldest_of(self, group: bytes) -> tuple[bytes, bytes]:
+        """Return (key, row) of the oldest row of a group that has any."""
+        oldest = self._oldest_of.setdefault(group, [])
+        while (found := self._last(oldest)) is None:
+            oldest[:] = [key for key, _ in islice(self.table.scan(group), OLDEST)]
+            oldest.reverse()
+        return found
+
+    def oldest(self) -> tuple[bytes, bytes] | None:
+        """Return (key, row) of the oldest row, or None where `find_oldest` must look for it."""
+        return self._last(self._oldest)
+
+    def find_oldest(self) -> Iterator[None]:
+        """Look through all rows for the oldest; each `yield` is a place to commit."""
+        wanted = max(OLDEST, self.total // OLDEST_SHARE)
+        found: list[tuple[int, bytes]] = []
+        for number, key in enumerate(self._keys(), 1):
+            item = -int(key[-_ORDER_BYTES:]), key
+            if len(found) < wanted:
+                heappush(found, item)
+            elif item > found[0]:
+                heapreplace(found, item)
+            if number % TURN_ROWS == 0:
+                yield
+        self._oldest = [key for _, key in sorted(found)]
+
+    def _last(self, oldest: list[bytes]) -> tuple[bytes, bytes] | None:
+        while oldest:
+            row = self.table.get(oldest[-1])
+            if row is not None:
+                return oldest[-1], row
+            oldest.pop()
+        return None
+
+    def _add(self, group: bytes) -> None:
+        self.total += 1
+        self.of_group[group] = self.of_group.get(group, 0) + 1
+
+    def _keys(self) -> Iterator[bytes]:
+        """Yield the keys of all rows, as they are when this begins."""
+        changes = dict(self.table.changes)
+        for key, _ in self.table.walk():
+            if key not in changes:
+                yield key
+        for key, row in changes.items():
+            if row is not None:
+                yield key
