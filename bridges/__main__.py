@@ -11,6 +11,12 @@ from pulseload.errors import Failure
 log = logging.getLogger("bridges")
 
 
+def _shown(record: logging.LogRecord) -> bool:
+    # Libraries speak of each attempt and of what comes back as an error anyhow. They are silenced
+    # here and not at their loggers: why Kafka does not answer is known from what aiokafka says.
+    return record.name.partition(".")[0] not in ("aiokafka", "amqp", "kombu")
+
+
 def main() -> None:
     """Run the bridge; exits with 0 when asked to end, with 1 and one line on a failure."""
     logging.basicConfig(
@@ -18,9 +24,8 @@ def main() -> None:
         format="%(asctime)s %(levelname)s bridge: %(message)s",
         stream=sys.stderr,
     )
-    # They speak of each attempt and of what comes back as an error anyhow.
-    for name in ("aiokafka", "amqp", "kombu"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(_shown)
     try:
         wanted = settings.load()
         for line in settings.unknown_names():
