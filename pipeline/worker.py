@@ -119,6 +119,20 @@ def _loaded() -> Settings:
         sys.exit(f"pulseload: {failure}")
 
 
+def _credentials(settings: Settings) -> Any:
+    """Return how Faust's own clients log in; ours do the same by `kafka.connection`."""
+    how = kafka.connection(settings)
+    context = how.get("ssl_context")
+    if "sasl_mechanism" in how:
+        return faust.SASLCredentials(
+            username=how["sasl_plain_username"],
+            password=how["sasl_plain_password"],
+            mechanism=how["sasl_mechanism"],
+            ssl_context=context,
+        )
+    return faust.SSLCredentials(context) if context else None
+
+
 def build(settings: Settings, folder: StateFolder) -> faust.App:
     """Return the Faust app of a worker with these settings, its agents and hooks in place."""
     chosen = stages.build(settings)
@@ -134,6 +148,7 @@ def build(settings: Settings, folder: StateFolder) -> faust.App:
     app = _App(
         settings.pulseload_app_id,
         broker=";".join(f"kafka://{server}" for server in settings.kafka_servers),
+        broker_credentials=_credentials(settings),
         autodiscover=False,
         store="memory://",
         datadir=folder.path / "faust",

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import ssl
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -9,7 +10,15 @@ from typing import Any, Final, Literal, Self
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError, NodeNotReadyError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import (
+    AuthenticationFailedError,
+    KafkaError,
+    NodeNotReadyError,
+    SaslAuthenticationFailed,
+    TopicAlreadyExistsError,
+    UnsupportedSaslMechanismError,
+    for_code,
+)
 
 from pulseload.errors import Failure
 from pulseload.settings import Settings
@@ -19,6 +28,11 @@ TIMEOUT: Final = 10.0
 """Seconds in which Kafka must answer when a program starts."""
 
 _PAUSE = 0.2
+_REFUSED = (
+    AuthenticationFailedError,
+    SaslAuthenticationFailed,
+    UnsupportedSaslMechanismError,
+)
 _SET_ON_TOPIC = 1
 """The `config_source` of what was set on the topic itself, not the broker's default."""
 
@@ -43,10 +57,19 @@ class Problem:
 
 def connection(settings: Settings) -> dict[str, Any]:
     """Return the arguments with which every aiokafka client connects."""
-    return {
+    protocol = settings.kafka_security_protocol
+    arguments: dict[str, Any] = {
         "bootstrap_servers": settings.kafka_servers,
         "client_id": settings.pulseload_app_id,
+        "security_protocol": protocol,
     }
+    if protocol.endswith("SSL"):
+        arguments["ssl_context"] = ssl.create_default_context()
+    if protocol.startswith("SASL"):
+        arguments["sasl_mechanism"] = settings.kafka_sasl_mechanism
+        arguments["sasl_plain_username"] = settings.kafka_sasl_username
+        arguments["sasl_plain_password"] = settings.kafka_sasl_password
+    return arguments
 
 
 @asynccontextmanager
@@ -62,7 +85,13 @@ async def admin(settings: Settings, within: float = TIMEOUT) -> AsyncIterator[AI
         reason = stack.enter_context(_Reason())
         try:
             async with asyncio.timeout(within):
-                await _start(client)
+                await _start(client, reason)
+        except _REFUSED as error:
+            raise Failure(
+                f"{place} refuses the login of {settings.kafka_sasl_username!r} by "
+                f"{settings.kafka_sasl_mechanism}; mend kafka_sasl_username, kafka_sasl_password "
+                "or kafka_sasl_mechanism"
+            ) from error
         except TimeoutError as error:
             raise Failure(
                 f"{place} does not answer within {within:g} s: {reason.text}; is it running, "
@@ -79,12 +108,14 @@ async def admin(settings: Settings, within: float = TIMEOUT) -> AsyncIterator[AI
             raise Failure(f"{place} fails: {error or type(error).__name__}") from error
 
 
-async def _start(client: AIOKafkaAdminClient) -> None:
+async def _start(client: AIOKafkaAdminClient, reason: "_Reason") -> None:
     while True:
         try:
             await client.start()
             return
         except KafkaError:
+            if isinstance(reason.error, _REFUSED):
+                raise reason.error from None
             await asyncio.sleep(_PAUSE)
 
 
@@ -92,6 +123,7 @@ class _Reason(logging.Filter):
     """Keeps aiokafka's lines about a connection that fails out of the log, and the last one."""
 
     text = "no answer"
+    error: object = None
 
     def __enter__(self) -> Self:
         logging.getLogger("aiokafka").addFilter(self)
@@ -104,7 +136,8 @@ class _Reason(logging.Filter):
         if not str(record.msg).startswith("Unable "):
             return True
         if isinstance(record.args, tuple) and record.args and str(record.args[-1]):
-            self.text = str(record.args[-1])
+            self.error = record.args[-1]
+            self.text = str(self.error)
         return False
 
 

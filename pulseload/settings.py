@@ -3,8 +3,8 @@
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -29,7 +29,7 @@ _BINDING_MAX_BYTES = 255
 _KAFKA_PORT = 9092
 _MAX_AGE = 10 * 365 * 86_400
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-_OWN_PREFIXES = ("PULSELOAD_", "PULSE_DATA_INGESTION_")
+_OWN_PREFIXES = ("PULSELOAD_", "PULSE_DATA_INGESTION_", "KAFKA_SASL_", "KAFKA_SECURITY_")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +51,16 @@ class Source:
 class Settings:
     """Every setting under its key's name; `schemas/settings.yml` says what each means."""
 
-    pulse_data_ingestion_config: str
+    pulse_data_ingestion_config: str = field(repr=False)
     pulse_data_ingestion_sources: tuple[Source, ...]
     pulse_queue: str
     pulse_prefetch: int
-    pulse_bindings_api: str | None
+    pulse_bindings_api: str | None = field(repr=False)
     kafka_url: str
+    kafka_security_protocol: str
+    kafka_sasl_mechanism: str
+    kafka_sasl_username: str | None
+    kafka_sasl_password: str | None = field(repr=False)
     pulseload_app_id: str
     pulseload_partitions: int
     pulseload_replication: int
@@ -66,6 +70,8 @@ class Settings:
     pulseload_home: Path
     pulseload_session_timeout: int
     pending_max_age: int
+    pending_max_jobs_per_push: int
+    pending_max_jobs: int
 
     @property
     def kafka_servers(self) -> list[str]:
@@ -97,16 +103,16 @@ def load(environ: Mapping[str, str] = os.environ, directory: Path = Path()) -> S
     """Return the settings: the environment over the settings file over the defaults.
 
     The file is the one that `PULSELOAD_CONFIG` names, or `pulseload.yml`, which may be absent;
-    relative paths start in `directory`. Raises Failure, one line with the key, its value
-    without passwords, and what is allowed.
+    relative paths start in `directory`. A key that the schema calls `writeOnly` is a secret, and
+    may also be read from the file that its variable with `_FILE` names. Raises Failure, one line
+    with the key, its value without passwords, and what is allowed.
     """
     known = _known()
     values = {key: schema.get("default") for key, schema in known.items()}
     values["pulseload_repositories"] = repositories.usual()
     given = _file(environ, directory, known) | {
-        key: (key.upper(), _from_text(environ[key.upper()], schema, key.upper()))
-        for key, schema in known.items()
-        if key.upper() in environ
+        key: (name, _from_text(text, known[key], name))
+        for key, name, text in _environment(environ, directory, known)
     }
     for key, (name, value) in given.items():
         if key == "pulseload_repositories" and isinstance(value, str):
@@ -120,7 +126,7 @@ def load(environ: Mapping[str, str] = os.environ, directory: Path = Path()) -> S
 
 def unknown_names(environ: Mapping[str, str] = os.environ) -> list[str]:
     """Return a line for each environment variable that looks like a setting and is none."""
-    known = [CONFIG, *(key.upper() for key in _known())]
+    known = [CONFIG, *(key.upper() for key in _known()), *map(_file_name, _secrets(_known()))]
     return [
         f"{name} is no setting{suggestion(name, known)}"
         for name in sorted(environ)
@@ -131,6 +137,36 @@ def unknown_names(environ: Mapping[str, str] = os.environ) -> list[str]:
 def _known() -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = schemas.load("settings")["properties"]
     return found
+
+
+def _secrets(known: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    return [key for key, schema in known.items() if schema.get("writeOnly")]
+
+
+def _file_name(key: str) -> str:
+    return f"{key.upper()}_FILE"
+
+
+def _environment(
+    environ: Mapping[str, str], directory: Path, known: Mapping[str, Mapping[str, Any]]
+) -> Iterator[tuple[str, str, str]]:
+    """Yield what the environment gives: key, the name to show, text."""
+    for key in known:
+        if key.upper() in environ:
+            yield key, key.upper(), environ[key.upper()]
+    for key in _secrets(known):
+        name = _file_name(key)
+        if name not in environ:
+            continue
+        if key.upper() in environ:
+            raise Failure(f"{key.upper()} and {name} are both set; leave one out")
+        path = directory / environ[name]
+        try:
+            yield key, f"{name} ({path})", path.read_text(encoding="utf-8").rstrip("\r\n")
+        except OSError as error:
+            raise Failure(f"{name}: cannot read {path}: {error.strerror}") from error
+        except UnicodeDecodeError as error:
+            raise Failure(f"{name}: {path} is no text in UTF-8") from error
 
 
 def _file(
@@ -200,6 +236,11 @@ def _settings(values: dict[str, Any], names: Mapping[str, str]) -> Settings:
     except Failure as failure:
         raise Failure(f"{names['pulse_data_ingestion_config']}: {failure}") from failure
     _servers(values["kafka_url"], names["kafka_url"])
+    if "SASL" in values["kafka_security_protocol"]:
+        for key in ("kafka_sasl_username", "kafka_sasl_password"):
+            if values[key] is None:
+                protocol = f"{names['kafka_security_protocol']} {values['kafka_security_protocol']}"
+                raise Failure(f"{key} is not set; {protocol} needs it")
     values["pulse_data_ingestion_sources"] = _sources(
         values["pulse_data_ingestion_sources"], names["pulse_data_ingestion_sources"]
     )

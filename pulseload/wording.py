@@ -112,4 +112,5 @@ def _said(error: ValidationError, name: str) -> str:
             if key in value and other not in value
         )
         return f"{name} has {given} but no {needed}; it needs both or neither"
-    return f"{name} is {value_shown(value)}; allowed: {allowed(schema)}"
+    shown_value = "not shown" if schema.get("format") == "password" else value_shown(value)
+    return f"{name} is {shown_value}; allowed: {allowed(schema)}"

@@ -220,3 +220,33 @@ def test_unknown_names_are_pointed_out() -> None:
         "PULSELOAD_PARTITION is no setting; did you mean PULSELOAD_PARTITIONS?",
         "PULSE_DATA_INGESTION_SOURCE is no setting; did you mean PULSE_DATA_INGESTION_SOURCES?",
     ]
+
+
+def test_a_secret_is_read_from_a_file(tmp_path: Path) -> None:
+    (tmp_path / "url").write_text("amqps://me:top-secret@host/\n")
+    found = load(tmp_path, {"PULSE_DATA_INGESTION_CONFIG_FILE": "url"}, pulse_queue="mine")
+    assert found.pulse_data_ingestion_config == "amqps://me:top-secret@host/"
+    assert "top-secret" not in repr(found)
+    assert settings.unknown_names({"PULSE_DATA_INGESTION_CONFIG_FILE": "url"}) == []
+
+
+def test_a_secret_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
+    assert "cannot read" in refused(tmp_path, {"KAFKA_SASL_PASSWORD_FILE": "none"})
+    (tmp_path / "two").write_text("x")
+    both = {"KAFKA_SASL_PASSWORD_FILE": "two", "KAFKA_SASL_PASSWORD": "y"}
+    assert refused(tmp_path, both) == (
+        "KAFKA_SASL_PASSWORD and KAFKA_SASL_PASSWORD_FILE are both set; leave one out"
+    )
+    (tmp_path / "two").write_bytes(b"\xff")
+    line = refused(tmp_path, {"PULSE_BINDINGS_API_FILE": "two"})
+    assert line.endswith("two is no text in UTF-8")
+
+
+def test_a_login_needs_user_and_password(tmp_path: Path) -> None:
+    environ = {"KAFKA_SECURITY_PROTOCOL": "SASL_SSL", "KAFKA_SASL_USERNAME": "me"}
+    assert refused(tmp_path, environ) == (
+        "kafka_sasl_password is not set; KAFKA_SECURITY_PROTOCOL SASL_SSL needs it"
+    )
+    line = refused(tmp_path, environ, kafka_sasl_password=123456)
+    assert "not shown" in line
+    assert "123456" not in line
