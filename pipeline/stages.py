@@ -23,7 +23,9 @@ def build(settings: Settings) -> list[Stage]:
     validation = Validation(
         settings.pulse_data_ingestion_sources, Repositories(settings.pulseload_repositories)
     )
-    join = Join(settings.pending_max_age)
+    join = Join(
+        settings.pending_max_age, settings.pending_max_jobs_per_push, settings.pending_max_jobs
+    )
     stages = [
         Stage(VALIDATE, validation.inputs, validation.process),
         Stage(JOIN, JOIN_INPUTS, join.process, (PUSHES, PENDING), join.tick),

@@ -38,13 +38,13 @@ class Driver:
         self.rows = {PUSHES: DictRows(), PENDING: DictRows()}
         self.transactions: list[list[Output]] = []
         self.offsets: dict[str, int] = {}
-        self._max_records, self._max_age = max_records, max_age
+        self.max_records, self._max_age = max_records, max_age
         self.restart()
 
     def restart(self) -> None:
         """Begin with what is committed, as a new worker does."""
         self.join = Join(self._max_age, self.max_jobs_per_push, self.max_jobs)
-        self.draft = Draft(PARTITION, PARTITIONS, self.rows, self._max_records)
+        self.draft = Draft(PARTITION, PARTITIONS, self.rows, self.max_records)
 
     def commit(self) -> None:
         if self.draft.empty:

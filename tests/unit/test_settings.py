@@ -26,6 +26,7 @@ def test_without_file_and_environment_there_are_defaults(tmp_path: Path) -> None
     assert found.pulse_bindings_api is None
     assert found.pulseload_instance_id is None
     assert found.pending_max_age == 7 * 24 * 3600
+    assert (found.pending_max_jobs_per_push, found.pending_max_jobs) == (50_000, 1_000_000)
     assert found.pulse_queue == "jobs"
     names = [repository.name for repository in found.pulseload_repositories]
     assert {"try", "autoland", "mozilla-central", "mozilla-inbound", "mozilla-beta"} <= set(names)
@@ -184,6 +185,14 @@ def test_kafka_url(tmp_path: Path, text: str, servers: list[str]) -> None:
 def test_pending_max_age(tmp_path: Path, text: str, seconds: int) -> None:
     assert load(tmp_path, {"PENDING_MAX_AGE": text}).pending_max_age == seconds
     assert load(tmp_path, pending_max_age=text).pending_max_age == seconds
+
+
+@pytest.mark.parametrize("key", ["pending_max_jobs_per_push", "pending_max_jobs"])
+def test_what_waits_is_never_without_a_bound(tmp_path: Path, key: str) -> None:
+    assert getattr(load(tmp_path, {key.upper(): "7"}), key) == 7
+    for value in (0, -1, None, "none", 10_000_001):
+        line = refused(tmp_path, **{key: value})
+        assert line.endswith("allowed: a whole number from 1 to 10000000")
 
 
 def test_an_empty_variable_is_null_where_null_is_allowed(tmp_path: Path) -> None:
