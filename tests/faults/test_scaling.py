@@ -22,7 +22,7 @@ BIG = 50_000
 def tasks(worker: Service) -> list[str]:
     """Return the tasks that a worker has said last that it works on."""
     lines = [line for line in worker.log.splitlines() if "ready; working on " in line]
-    found = lines[-1].rpartition("ready; working on ")[2] if lines else "none"
+    found = lines[-1].rpartition("ready; working on ")[2].strip() if lines else "none"
     return [] if found == "none" else found.split(", ")
 
 

@@ -226,8 +226,10 @@ def test_a_disk_that_fills_under_a_running_worker(system: System) -> None:
             joined = {one.key for one in system.read(topics.JOBS_JOINED, count=1_500)}
         assert joined
         assert worker.terminate() == 0
-    assert "Traceback" not in worker.log
-    assert any("one-state" in line for line in reasons(worker)), reasons(worker)
+    # Memory holds rows for a while; the first write that goes to the disk ends the worker.
+    (reason,) = reasons(worker)
+    assert "No space left on device" in reason
+    assert "one-state" in reason
 
 
 def test_a_disk_that_is_full_at_the_start(system: System) -> None:
@@ -235,17 +237,13 @@ def test_a_disk_that_is_full_at_the_start(system: System) -> None:
     with mounted(system.folder / "one-state", 64 * MIB) as disk:
         worker = stopped(system, first)
         filler = fill(disk)
-        before = len(reasons(worker))
         worker.start()
+        eventually(lambda: "No space left on device" in worker.log, "the disk is too full")
+        # What is emptied to be made anew makes room: the worker may go on without help.
         fed(system, second)
-        assert worker.wait(120) == 1
-        assert "Traceback" not in worker.log
-        (reason,) = reasons(worker)[before:]
-        assert "one-state" in reason
-        assert "No space left" in reason
         filler.unlink()
-        worker.start()
-        check(system, [*first, *second])
+        with Supervisor(worker):
+            check(system, [*first, *second])
         assert worker.terminate() == 0
 
 
