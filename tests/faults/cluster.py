@@ -1,6 +1,7 @@
 """A Kafka of three nodes on this machine, each a process of its own, broker and controller."""
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -11,8 +12,9 @@ from aiokafka.errors import KafkaError
 
 from local import ports
 from local.kafka import Kafka, cluster_id
+from local.reader import Read
 from tests.system.command import run
-from tests.system.harness import Pulse, System, eventually
+from tests.system.harness import TIMEOUT, Pulse, System, eventually
 
 NODES = (1, 2, 3)
 SHARED = {
@@ -25,6 +27,17 @@ SHARED = {
 }
 
 Answer = TypeVar("Answer")
+
+
+def insist(question: Callable[[], Answer]) -> Answer:
+    """Ask again until there is an answer: a client may have turned to a node that is away."""
+    end = time.monotonic() + TIMEOUT
+    while True:
+        try:
+            return question()
+        except KafkaError:
+            assert time.monotonic() < end, "the other nodes do not answer"
+            time.sleep(0.2)
 
 
 class Cluster:
@@ -77,13 +90,7 @@ class Cluster:
                 for partition in topic["partitions"]
             )
 
-        def asked() -> bool:
-            try:
-                return self.ask(whole)
-            except KafkaError:
-                return False
-
-        eventually(asked, "all replicas are in sync", timeout=120)
+        eventually(lambda: self.ask(whole), "all replicas are in sync", timeout=180)
 
     def kill(self) -> None:
         """End all nodes with SIGKILL."""
@@ -101,7 +108,7 @@ class Cluster:
             finally:
                 await admin.close()
 
-        return asyncio.run(asked())
+        return insist(lambda: asyncio.run(asked()))
 
     def leader(self, *topics: str) -> int:
         """Return the node that leads most partitions of some topics."""
@@ -130,6 +137,10 @@ class ClusterSystem(System):
         super().__init__(cast(Kafka, cluster), pulse, folder)
         self.cluster = cluster
         self.env["PULSELOAD_REPLICATION"] = str(len(NODES))
+
+    def read(self, topic: str, **how: Any) -> list[Read]:
+        """Return a topic's records, though a node be away; see `read_all`."""
+        return insist(lambda: super(ClusterSystem, self).read(topic, **how))
 
     def prepare(self) -> "ClusterSystem":
         """Make the topics."""

@@ -13,7 +13,7 @@ from tests.faults.cluster import Cluster, ClusterSystem
 from tests.faults.load import Event, Feeder, check, plan
 from tests.faults.supervising import Supervisor
 from tests.faults.workers import restart_if_ended, start
-from tests.system.harness import Pulse, Service
+from tests.system.harness import Pulse, Service, eventually
 
 pytestmark = pytest.mark.faults
 
@@ -94,7 +94,10 @@ def test_the_coordinator_killed(system: ClusterSystem, of_transactions: bool) ->
     assert feeder.is_alive()
     ended(node, node.kill)
     joined_more(system, worker, feeder)
-    assert system.cluster.coordinator(name, of_transactions=of_transactions) != number
+    eventually(
+        lambda: system.cluster.coordinator(name, of_transactions=of_transactions) != number,
+        "another coordinates",
+    )
     node.start()
     finish(system, worker, feeder, events)
 

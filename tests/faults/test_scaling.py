@@ -28,14 +28,19 @@ def tasks(worker: Service) -> list[str]:
 
 def fed_slowly(system: System, seed: int, jobs: int = 6_000) -> tuple[Feeder, list[Event]]:
     events = plan(seed=seed, jobs=jobs, pushes=60)
-    feeder = Feeder(system.kafka.url, events, per_second=300)
+    feeder = Feeder(system.kafka.url, events, per_second=100)
     feeder.start()
     return feeder, events
 
 
-def more_joined(system: System, count: int = 300) -> None:
+def more_joined(system: System, feeder: Feeder, count: int = 100) -> None:
+    """Wait until more is joined of what is still being fed."""
+    assert feeder.is_alive(), "all was fed too soon"
     seen = len(system.read(topics.JOBS_JOINED))
-    system.read(topics.JOBS_JOINED, count=seen + count)
+    system.read(
+        topics.JOBS_JOINED,
+        until=lambda records: len(records) >= seen + count or not feeder.is_alive(),
+    )
 
 
 def shared(*workers: Service) -> bool:
@@ -54,14 +59,14 @@ def test_from_one_worker_to_three_and_back(system: System) -> None:
     one = one_of(system, "one")
     one.wait_for("ready; working")
     feeder, events = fed_slowly(system, seed=41)
-    more_joined(system)
+    more_joined(system, feeder)
     two, three = one_of(system, "two"), one_of(system, "three")
     for worker in (two, three):
         worker.wait_for("ready; working")
     eventually(lambda: shared(one, two, three) and len(tasks(one)) < 8, "the work is shared")
-    more_joined(system)
+    more_joined(system, feeder)
     assert two.terminate() == 0
-    more_joined(system)
+    more_joined(system, feeder)
     assert three.terminate() == 0
     eventually(lambda: shared(one), "one has all of it back")
     feeder.finish()
@@ -81,7 +86,7 @@ def test_more_workers_than_partitions(system: System) -> None:
     assert idle
     assert all("ready; working on none" in worker.log for worker in idle)
     feeder, events = fed_slowly(system, seed=42)
-    more_joined(system)
+    more_joined(system, feeder)
     for worker in busy:
         worker.kill()
     eventually(lambda: shared(*idle), "those that had none have taken over")
@@ -99,7 +104,7 @@ def test_a_rolling_restart_of_two_workers(system: System, static: bool) -> None:
     feeder, events = fed_slowly(system, seed=43)
     for _ in range(2):
         for worker in workers:
-            more_joined(system, 100)
+            more_joined(system, feeder)
             times = worker.log.count("ready; working")
             assert worker.terminate() == 0
             worker.start()

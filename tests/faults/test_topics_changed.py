@@ -3,6 +3,7 @@
 Nothing may be counted as done that was not: a worker that cannot go on says which topic it is.
 """
 
+import itertools
 import re
 
 import pytest
@@ -14,6 +15,8 @@ from tests.examples import OTHER_REVISION, REVISION, body, job, push, task_id
 from tests.faults.topics import delete, truncate, widen
 from tests.system.command import run
 from tests.system.harness import Sent, Service, System, create_topics
+
+_ANEW = itertools.count(1)
 
 INBOX = TopicPartition(topics.JOBS_INBOX, 1)
 POSITIONS = topics.changelog("pulseload", "join-positions")
@@ -73,10 +76,15 @@ def push_of_those_that_wait(system: System) -> None:
     system.produce(topics.PUSHES_INBOX, body(push(revision=OTHER_REVISION)))
 
 
+def _another() -> str:
+    """Return an app id that no test has used: the brokers are shared by all of them."""
+    return f"anew-{next(_ANEW)}"
+
+
 def start_anew(system: System) -> Service:
     """Do what docs/what-happens-when.md says under "start anew"."""
     delete(system, topics.JOBS_VALID)
-    system.env["PULSELOAD_APP_ID"] = "anew"
+    system.env["PULSELOAD_APP_ID"] = _another()
     make(system, topics.JOBS_VALID)
     worker = system.worker("anew")
     worker.wait_for("ready; working")
@@ -204,11 +212,11 @@ def test_a_topic_widened(system: System, name: str) -> None:
     assert worker.terminate() == 0
     assert f"{name} has 6 partitions, not 4" in started(worker)
     delete(system, topics.JOBS_VALID, topics.PUSHES)
-    system.env |= {"PULSELOAD_APP_ID": "anew", "PULSELOAD_PARTITIONS": "6"}
+    system.env |= {"PULSELOAD_APP_ID": _another(), "PULSELOAD_PARTITIONS": "6"}
     others = [
         one.name
         for one in system.settings.topics
-        if not one.name.startswith("anew-")
+        if not one.name.endswith("-changelog")
         and one.name not in (name, topics.JOBS_VALID, topics.PUSHES)
     ]
     widen(system, *others, partitions=6)
