@@ -54,6 +54,7 @@ def run(system: System, seed: int, trouble: Callable[[], None], per_second: floa
     return worker
 
 
+@pytest.mark.faults
 def test_latency_is_borne(system: System, way: Proxy) -> None:
     worker = run(system, 21, lambda: way.delay(0.05))
     assert way.delayed > 1_000_000
