@@ -2,6 +2,8 @@
 
 import asyncio
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
@@ -26,21 +28,23 @@ def tasks(worker: Service) -> list[str]:
     return [] if found == "none" else found.split(", ")
 
 
-def fed_slowly(system: System, seed: int, jobs: int = 6_000) -> tuple[Feeder, list[Event]]:
-    events = plan(seed=seed, jobs=jobs, pushes=60)
-    feeder = Feeder(system.kafka.url, events, per_second=100)
-    feeder.start()
-    return feeder, events
+def parts(seed: int, count: int) -> tuple[list[Event], list[list[Event]]]:
+    """Return a load, and the same in so many parts: each is fed while something happens."""
+    events = plan(seed=seed, jobs=1_200 * count, pushes=60)
+    size = -(-len(events) // count)
+    return events, [events[n : n + size] for n in range(0, len(events), size)]
 
 
-def more_joined(system: System, feeder: Feeder, count: int = 100) -> None:
-    """Wait until more is joined of what is still being fed."""
-    assert feeder.is_alive(), "all was fed too soon"
+@contextmanager
+def fed(system: System, events: list[Event]) -> Iterator[None]:
+    """Feed events while the block runs, which begins when the first have been joined."""
     seen = len(system.read(topics.JOBS_JOINED))
-    system.read(
-        topics.JOBS_JOINED,
-        until=lambda records: len(records) >= seen + count or not feeder.is_alive(),
-    )
+    feeder = Feeder(system.kafka.url, events, per_second=200)
+    feeder.start()
+    system.read(topics.JOBS_JOINED, count=seen + 20)
+    assert feeder.is_alive()
+    yield
+    feeder.finish()
 
 
 def shared(*workers: Service) -> bool:
@@ -56,20 +60,19 @@ def one_of(system: System, name: str) -> Service:
 
 
 def test_from_one_worker_to_three_and_back(system: System) -> None:
+    events, (first, second, third) = parts(seed=41, count=3)
     one = one_of(system, "one")
     one.wait_for("ready; working")
-    feeder, events = fed_slowly(system, seed=41)
-    more_joined(system, feeder)
-    two, three = one_of(system, "two"), one_of(system, "three")
-    for worker in (two, three):
-        worker.wait_for("ready; working")
+    with fed(system, first):
+        two, three = one_of(system, "two"), one_of(system, "three")
+        for worker in (two, three):
+            worker.wait_for("ready; working")
     eventually(lambda: shared(one, two, three) and len(tasks(one)) < 8, "the work is shared")
-    more_joined(system, feeder)
-    assert two.terminate() == 0
-    more_joined(system, feeder)
-    assert three.terminate() == 0
+    with fed(system, second):
+        assert two.terminate() == 0
+    with fed(system, third):
+        assert three.terminate() == 0
     eventually(lambda: shared(one), "one has all of it back")
-    feeder.finish()
     check(system, events)
     assert one.terminate() == 0
     assert "Traceback" not in one.log + two.log + three.log
@@ -85,12 +88,11 @@ def test_more_workers_than_partitions(system: System) -> None:
     busy = [worker for worker in workers if tasks(worker)]
     assert idle
     assert all("ready; working on none" in worker.log for worker in idle)
-    feeder, events = fed_slowly(system, seed=42)
-    more_joined(system, feeder)
-    for worker in busy:
-        worker.kill()
+    events, (only,) = parts(seed=42, count=1)
+    with fed(system, only):
+        for worker in busy:
+            worker.kill()
     eventually(lambda: shared(*idle), "those that had none have taken over")
-    feeder.finish()
     check(system, events)
     assert [worker.terminate() for worker in idle] == [0] * len(idle)
 
@@ -101,15 +103,13 @@ def test_a_rolling_restart_of_two_workers(system: System, static: bool) -> None:
     for worker in workers:
         worker.wait_for("ready; working")
     eventually(lambda: shared(*workers), "the work is shared")
-    feeder, events = fed_slowly(system, seed=43)
-    for _ in range(2):
-        for worker in workers:
-            more_joined(system, feeder)
-            times = worker.log.count("ready; working")
+    events, fourths = parts(seed=43, count=4)
+    for part, worker in zip(fourths, [*workers, *workers], strict=True):
+        times = worker.log.count("ready; working")
+        with fed(system, part):
             assert worker.terminate() == 0
             worker.start()
-            worker.wait_for("ready; working", times=times + 1)
-    feeder.finish()
+        worker.wait_for("ready; working", times=times + 1)
     check(system, events)
     assert [worker.terminate() for worker in workers] == [0, 0]
     assert "Traceback" not in workers[0].log + workers[1].log
