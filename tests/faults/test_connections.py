@@ -38,6 +38,10 @@ def way(brokers: tuple[Kafka, Proxy], system: System) -> Iterator[Proxy]:
     proxy.restore()
 
 
+HALF_OPEN_SECONDS = 600
+"""How long a program may take to leave half-open connections: each request times out on its own."""
+
+
 def run(system: System, seed: int, trouble: Callable[[], None], per_second: float = 400) -> Service:
     """Feed a worker, bring trouble over it meanwhile, and judge what became of all jobs."""
     events = plan(seed=seed, jobs=4_000, pushes=40)
@@ -49,7 +53,7 @@ def run(system: System, seed: int, trouble: Callable[[], None], per_second: floa
         time.sleep(1)
         trouble()
         feeder.finish()
-        check(system, events, timeout=180)
+        check(system, events, timeout=HALF_OPEN_SECONDS)
     assert "Traceback" not in worker.log
     return worker
 
@@ -101,7 +105,7 @@ def test_a_worker_that_was_half_open_with_nothing_to_do(system: System, way: Pro
         feeder = Feeder(system.kafka.url, events, per_second=500)
         feeder.start()
         feeder.finish()
-        check(system, events, timeout=180)
+        check(system, events, timeout=HALF_OPEN_SECONDS)
     assert way.swallowed > before
     assert "Traceback" not in worker.log
 
@@ -125,7 +129,8 @@ def test_another_takes_over_from_a_worker_that_is_half_open(system: System, way:
         check(system, events, timeout=120)
         way.restore()
         # It may end before it comes back, so that `wait_for` would give it up.
-        eventually(lambda: cut_off.log.count("ready; working") > 1, "it comes back", timeout=180)
+        ready = "ready; working"
+        eventually(lambda: cut_off.log.count(ready) > 1, "it is back", HALF_OPEN_SECONDS)
         check(system, events)
     assert way.swallowed > before
     assert "Traceback" not in cut_off.log + other.log
