@@ -151,10 +151,7 @@ class Join:
             if draft.due:
                 yield
         while pending.total >= self._max_jobs:
-            oldest = pending.oldest()
-            if oldest is None:
-                yield from pending.find_oldest()
-                continue
+            oldest = yield from pending.oldest()
             _expire(draft, pending, *oldest, now, TOO_MANY)
             if draft.due:
                 yield

@@ -6,7 +6,7 @@ from them, and is made anew for each draft; a second table of the order would ha
 restored and kept level with every job, also while no bound is near.
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from heapq import heappush, heapreplace
 from itertools import islice
 from typing import Final
@@ -16,11 +16,11 @@ from pipeline.runtime.draft import Table
 OLDEST: Final = 1_000
 """How many of the oldest rows of a push are at hand at a time, and of a partition at least."""
 
-OLDEST_SHARE: Final = 10
+OLDEST_SHARE: Final = 5
 """One in so many rows of a partition is at hand.
 
 All rows are looked through to find them, that is so many for each that leaves, while a million
-rows cost the memory of 100,000 keys.
+rows cost the memory of 200,000 keys.
 """
 
 TURN_ROWS: Final = 2_000
@@ -72,17 +72,25 @@ class Pending:
     def oldest_of(self, group: bytes) -> tuple[bytes, bytes]:
         """Return (key, row) of the oldest row of a group that has any."""
         oldest = self._oldest_of.setdefault(group, [])
-        while (found := self._last(oldest)) is None:
+        found = self._last(oldest)
+        if found is None:
             oldest[:] = [key for key, _ in islice(self.table.scan(group), OLDEST)]
             oldest.reverse()
-        return found
+            found = self._last(oldest)
+        return _there(found)
 
-    def oldest(self) -> tuple[bytes, bytes] | None:
-        """Return (key, row) of the oldest row, or None where `find_oldest` must look for it."""
-        return self._last(self._oldest)
+    def oldest(self) -> Generator[None, None, tuple[bytes, bytes]]:
+        """Return (key, row) of the oldest row of all, of which there must be any.
 
-    def find_oldest(self) -> Iterator[None]:
-        """Look through all rows for the oldest; each `yield` is a place to commit."""
+        Once in a while all rows are looked through; each `yield` is a place to commit.
+        """
+        found = self._last(self._oldest)
+        if found is None:
+            yield from self._find_oldest()
+            found = self._last(self._oldest)
+        return _there(found)
+
+    def _find_oldest(self) -> Iterator[None]:
         wanted = max(OLDEST, self.total // OLDEST_SHARE)
         found: list[tuple[int, bytes]] = []
         for number, key in enumerate(self._keys(), 1):
@@ -116,3 +124,9 @@ class Pending:
         for key, row in changes.items():
             if row is not None:
                 yield key
+
+
+def _there(found: tuple[bytes, bytes] | None) -> tuple[bytes, bytes]:
+    if found is None:
+        raise RuntimeError("more rows were counted than there are")
+    return found

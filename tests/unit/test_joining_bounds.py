@@ -204,4 +204,12 @@ def test_counting_gives_others_a_turn() -> None:
     counted = Pending(Table(rows))
     assert len(list(counted.count())) == 2
     assert (counted.total, sum(counted.of_group.values())) == (len(rows), len(rows))
-    assert len(list(counted.find_oldest())) == 2
+    assert len(list(counted.oldest())) == 2
+
+
+def test_counts_that_are_wrong_are_told() -> None:
+    counted = Pending(Table(DictRows()))
+    with pytest.raises(RuntimeError, match="more rows were counted"):
+        counted.oldest_of(b"p")
+    with pytest.raises(RuntimeError, match="more rows were counted"):
+        list(counted.oldest())

@@ -161,10 +161,11 @@ def named(row_key: bytes) -> str:
     return task_id(offset(row_key))
 
 
-class TestBounded(Bounded.TestCase):
-    settings = settings(max_examples=80)
+@pytest.fixture(autouse=True)
+def few_at_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pending, "OLDEST", 2)
+    monkeypatch.setattr(pending, "TURN_ROWS", 3)
 
-    @pytest.fixture(autouse=True)
-    def few_at_hand(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(pending, "OLDEST", 2)
-        monkeypatch.setattr(pending, "TURN_ROWS", 3)
+
+TestBounded = Bounded.TestCase
+TestBounded.settings = settings(max_examples=80)

@@ -191,7 +191,7 @@ def test_pending_max_age(tmp_path: Path, text: str, seconds: int) -> None:
 def test_what_waits_is_never_without_a_bound(tmp_path: Path, key: str) -> None:
     assert getattr(load(tmp_path, {key.upper(): "7"}), key) == 7
     for value in (0, -1, None, "none", 10_000_001):
-        line = refused(tmp_path, **{key: value})
+        line = refused(tmp_path, None, **{key: value})
         assert line.endswith("allowed: a whole number from 1 to 10000000")
 
 
