@@ -44,9 +44,12 @@ log = logging.getLogger(__name__)
 
 class _App(faust.App):  # type: ignore[misc]
     ownership: Ownership
+    ending: "Ending"
 
     def _new_transport(self) -> CommittedTransport:
-        return CommittedTransport(self.conf.broker_consumer, self)
+        transport = CommittedTransport(self.conf.broker_consumer, self)
+        transport.failed = self.ending.begin
+        return transport
 
 
 class _Worker(faust.Worker):  # type: ignore[misc]
@@ -158,7 +161,7 @@ def build(settings: Settings, folder: StateFolder) -> faust.App:
         broker_heartbeat_interval=settings.pulseload_session_timeout / 5,
         broker_max_poll_records=POLL_RECORDS,
         consumer_max_fetch_size=PARTITION_FETCH_BYTES,
-        consumer_auto_offset_reset="earliest",
+        consumer_auto_offset_reset="none",
         consumer_group_instance_id=settings.pulseload_instance_id,
         stream_buffer_maxsize=BUFFERED_BATCHES,
         stream_wait_empty=False,
@@ -166,7 +169,7 @@ def build(settings: Settings, folder: StateFolder) -> faust.App:
         topic_allow_declare=False,
         topic_disable_leader=True,
     )
-    app.ownership = ownership
+    app.ownership, app.ending = ownership, ending
     _connect(app, chosen, ownership, ending)
     return app
 

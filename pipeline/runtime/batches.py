@@ -5,17 +5,20 @@ lets them through. What Faust has no setting for is a transport of our own: read
 committed, how large a fetch is and how long it waits, and seeking to an offset of 0.
 """
 
+import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import faust
 from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import IllegalStateError, NoOffsetForPartitionError, OffsetOutOfRangeError
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport
 from faust.transport.utils import DefaultSchedulingStrategy
 
 from pipeline.runtime import unpacking
 from pipeline.runtime.records import Record
+from pulseload.errors import Failure
 
 FETCH_BYTES = 16 * 1_048_576
 """How much one fetch brings, all partitions together."""
@@ -132,16 +135,42 @@ class _CommittedThread(AIOKafkaConsumerThread):  # type: ignore[misc]
         return consumer
 
     async def seek_to_committed(self) -> Mapping[Any, int]:
-        """Seek every partition to its committed offset, also where that is 0 or none.
+        """Seek every partition to its committed offset, or to its first where that is later.
 
-        aiokafka leaves those partitions where they are: what was fetched from them and dropped
-        in a rebalance before the first commit would never be read again.
+        aiokafka leaves partitions without an offset, or with 0, where they are: what was fetched
+        from them and dropped in a rebalance before the first commit would never be read again.
         """
         committed: Mapping[Any, int] = await super().seek_to_committed()
-        first = {tp: 0 for tp, offset in committed.items() if not offset}
+        consumer = self._ensure_consumer()
+        begins = await self.call_thread(consumer.beginning_offsets, list(committed))
+        first = {tp: begins[tp] for tp, offset in committed.items() if (offset or 0) <= begins[tp]}
         if first:
             await self.seek_wait(first)
         return committed
+
+    async def _fetch_records(self, consumer: AIOKafkaConsumer, *how: Any, **more: Any) -> Any:
+        try:
+            return await super()._fetch_records(consumer, *how, **more)
+        except NoOffsetForPartitionError:
+            # Each is sought to its place before it is let through.
+            return {}
+        except OffsetOutOfRangeError as error:
+            for tp, offset in error.args[0].items():
+                with contextlib.suppress(IllegalStateError):
+                    # If it is not the place any more, it was sought to another since.
+                    if await consumer.position(tp) == offset:
+                        self._tell_lost(tp, offset)
+            return {}
+
+    def _tell_lost(self, tp: Any, offset: int) -> None:
+        failure = Failure(
+            f"{tp.topic}/{tp.partition} has no offset {offset}, which was to be read next: its "
+            "records were deleted, or the topic was made anew; the next start tells which"
+        )
+        failed = self.consumer.transport.failed
+        if failed is None:
+            raise failure
+        self.parent_loop.call_soon_threadsafe(failed, failure)
 
 
 class _CommittedConsumer(Consumer):  # type: ignore[misc]
@@ -150,6 +179,10 @@ class _CommittedConsumer(Consumer):  # type: ignore[misc]
 
 
 class CommittedTransport(Transport):  # type: ignore[misc]
-    """Faust's Kafka transport, reading committed records only."""
+    """Faust's Kafka transport, reading committed records only.
+
+    It never goes on elsewhere by itself: `failed` is told where what was to be read next is gone.
+    """
 
     Consumer = _CommittedConsumer
+    failed: Callable[[BaseException], None] | None = None

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
 
 from pipeline.runtime.batches import Batch
 from pipeline.runtime.restore import Changelog, reader, restore
 from pipeline.runtime.stage import Stage
-from pipeline.runtime.store import Store
+from pipeline.runtime.store import Store, StoreFailure
 from pipeline.runtime.task import Task
 from pipeline.runtime.transaction import Transactions
 from pulseload.errors import Failure
@@ -98,7 +99,7 @@ class Ownership:
             for failure in found:
                 if isinstance(failure, BaseException):
                     raise failure
-            if opened and await self._prepare(opened, lambda: epoch == self.epoch):
+            if opened and await self._prepared(opened, lambda: epoch == self.epoch):
                 for task in opened:
                     task.start()
                     self.tasks[task.stage.name, task.partition] = task
@@ -163,6 +164,18 @@ class Ownership:
         finally:
             await consumer.stop()
 
+    async def _prepared(self, tasks: Sequence[Task], current: Callable[[], bool]) -> bool:
+        try:
+            return await self._prepare(tasks, current)
+        except (KafkaError, TimeoutError):
+            raise
+        except Exception as error:
+            # A damaged copy would fail at every start.
+            if isinstance(error, StoreFailure) or not isinstance(error, Failure):
+                for task in tasks:
+                    task.store.give_up()
+            raise
+
     async def _prepare(self, tasks: Sequence[Task], current: Callable[[], bool]) -> bool:
         """Restore stores and settle positions; returns False if overtaken meanwhile."""
         group = self._place.group
@@ -182,7 +195,9 @@ class Ownership:
                 for topic in task.stage.inputs
             ]
             begins = await consumer.beginning_offsets(inputs)
-            ends = await consumer.end_offsets(inputs)
+            ends = await consumer.end_offsets(
+                [*inputs, *(TopicPartition(one.topic, one.partition) for one in changelogs)]
+            )
             if not current():
                 return False
             await asyncio.gather(*(self._settle(consumer, task, begins, ends) for task in tasks))
@@ -197,6 +212,15 @@ class Ownership:
     ) -> None:
         """Make sure that the state and the group's committed offsets tell the same."""
         rows = task.store.rows(task.stage.positions)
+        for table in task.stage.tables:
+            tp = TopicPartition(changelog(self._place.group, table), task.partition)
+            reached = int(rows.get(tp.topic.encode()) or 0)
+            if reached > ends[tp]:
+                raise Failure(
+                    f"{tp.topic}/{tp.partition} ends at {ends[tp]}, but reached {reached} before: "
+                    "it was emptied or made anew, and its table is lost; start anew under "
+                    "another PULSELOAD_APP_ID"
+                )
         inputs = [TopicPartition(topic, task.partition) for topic in task.stage.inputs]
         found = [rows.get(tp.topic.encode()) for tp in inputs]
         positions = [int(row) if row else None for row in found]

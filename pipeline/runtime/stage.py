@@ -28,5 +28,9 @@ class Stage:
 
     @property
     def positions(self) -> str:
-        """The table every stage has: input topic → offset of the next record to work on."""
+        """The table every stage has.
+
+        It holds by input topic the offset of the next record to work on, and by each table's
+        changelog topic an offset that this topic reaches.
+        """
         return f"{self.name}-positions"

@@ -23,6 +23,7 @@ from rocksdict import (
     WriteOptions,
 )
 
+from pulseload.errors import Failure
 from pulseload.topics import DELETE_RETENTION_MS
 
 log = logging.getLogger(__name__)
@@ -76,6 +77,10 @@ def _options() -> Options:
     if not _shared:
         _shared.append(_Shared())
     return _shared[0].options()
+
+
+class StoreFailure(Failure):
+    """A store cannot be read or written. Nothing is lost: its changelogs have all of it."""
 
 
 class StoreRows:
@@ -146,7 +151,10 @@ class Store:
 
     def give_up(self) -> None:
         """Have the copy made anew when it is opened next: something in it cannot be trusted."""
-        self._damaged.touch()
+        try:
+            self._damaged.touch()
+        except OSError as error:
+            log.warning("state in %s cannot be written: %s", self.path, error)
 
     def _open(self) -> None:
         self.path.mkdir(parents=True, exist_ok=True)
@@ -156,10 +164,22 @@ class Store:
             # What RocksDB cannot open (a torn file, another version's) the changelog gives back.
             log.warning("state in %s cannot be opened, restoring it anew: %s", self.path, error)
             shutil.rmtree(self.path)
-            self._db = Rdict(str(self.path), _options())
+            try:
+                self._db = Rdict(str(self.path), _options())
+            except Exception as still:
+                raise StoreFailure(
+                    f"cannot keep state in {self.path}: {still}; is the disk full? Make room, or "
+                    "set PULSELOAD_HOME to another"
+                ) from still
 
     def _usable(self) -> bool:
-        found = self._db.get(_META)
+        try:
+            found = self._db.get(_META)
+            for table in self.tables:
+                self.position(table)
+        except Exception as error:  # noqa: BLE001 - whatever rocksdict raises
+            log.warning("state in %s is damaged, restoring it anew: %s", self.path, error)
+            return False
         if found is None:
             return False
         meta = json.loads(found)
@@ -178,7 +198,7 @@ class Store:
         self._db.close()
         shutil.rmtree(self.path)
         self._open()
-        self._db.put(_META, self._meta())
+        self.write({}, {})
 
     def rows(self, table: str) -> StoreRows:
         """Return the committed rows of a table."""
@@ -212,7 +232,13 @@ class Store:
             batch.put(_POSITION + table.encode(), b"%d" % position)
         if level:
             batch.put(_META, self._meta())
-        self._db.write(batch, self._unlogged)
+        try:
+            self._db.write(batch, self._unlogged)
+        except Exception as error:
+            raise StoreFailure(
+                f"state in {self.path} cannot be written: {error}; nothing is lost, it is "
+                "restored at the next start"
+            ) from error
 
     def close(self) -> None:
         """Write what memory holds to disk, if that can be, and let go of the folder."""

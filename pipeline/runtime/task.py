@@ -13,7 +13,7 @@ from pipeline.runtime.draft import Draft, Output
 from pipeline.runtime.records import Record
 from pipeline.runtime.stage import Stage, Tick
 from pipeline.runtime.steps import Step, reached
-from pipeline.runtime.store import Store
+from pipeline.runtime.store import Store, StoreFailure
 from pipeline.runtime.transaction import Transactions
 from pulseload.errors import Failure
 from pulseload.topics import changelog
@@ -159,6 +159,9 @@ class Task:
                     self._ticked = time.monotonic()
                     await self._tick(self.stage.tick)
                 self._idle.set()
+        except StoreFailure as error:
+            self.store.give_up()
+            self._failed(error)
         except Failure as error:
             self._failed(error)
         except Exception as error:  # noqa: BLE001 - whatever it is, nothing may go on after it
@@ -224,6 +227,10 @@ class Task:
         changes: dict[str, Mapping[bytes, bytes | None]] = {
             name: table.changes for name, table in draft.tables.items() if table.changes
         }
+        # Without it a changelog that was emptied could not be told from one of few rows.
+        for name, rows in changes.items():
+            least = self.store.position(name) + len(rows)
+            positions[self._changelogs[name].encode()] = b"%d" % least
         if positions:
             changes[self.stage.positions] = positions
         for name, rows in changes.items():

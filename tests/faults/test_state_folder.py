@@ -149,16 +149,7 @@ DAMAGES = {
 @pytest.mark.faults
 @pytest.mark.parametrize(
     "damage",
-    [
-        pytest.param(
-            damage,
-            id=name,
-            marks=pytest.mark.xfail(strict=True, reason="such a copy ends every start")
-            if name == "first-rows"
-            else (),
-        )
-        for name, damage in DAMAGES.items()
-    ],
+    [pytest.param(damage, id=name) for name, damage in DAMAGES.items()],
 )
 def test_a_damaged_copy_is_made_anew(system: System, damage: Callable[[Path], int]) -> None:
     first, second = halves(seed=31)
@@ -265,7 +256,6 @@ def test_a_disk_that_is_read_only_at_the_start(system: System) -> None:
 
 
 @pytest.mark.faults
-@pytest.mark.xfail(strict=True, reason="the task dies without a word, and the worker stays")
 def test_folders_that_take_no_files_any_more(system: System) -> None:
     first, second = halves(seed=37)
     worker = start(system, "one")
