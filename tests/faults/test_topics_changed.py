@@ -5,11 +5,13 @@ Nothing may be counted as done that was not: a worker that cannot go on says whi
 
 import itertools
 import re
+import time
 
 import pytest
 from aiokafka import TopicPartition
 
 from pipeline.joining import PENDING, PUSHES
+from pipeline.runtime.batches import FETCH_WAIT_MS
 from pulseload import topics
 from tests.examples import OTHER_REVISION, REVISION, body, job, push, task_id
 from tests.faults.topics import delete, truncate, widen
@@ -146,6 +148,8 @@ def test_an_input_topic_made_anew_while_no_worker_runs(system: System) -> None:
 def test_records_deleted_before_a_running_worker_read_them_are_told(system: System) -> None:
     worker = at_work(system)
     worker.freeze()
+    # A fetch that is with Kafka already would bring the first of them.
+    time.sleep(20 * FETCH_WAIT_MS / 1_000)
     feed(system, range(10, 20))
     truncate(system, INBOX, before=14)
     worker.resume()

@@ -31,7 +31,7 @@ __all__ = [
     "System",
     "create_topics",
     "eventually",
-    "kill_at",
+    "kill_after",
     "memory_peak",
     "processes_in",
     "produce",
@@ -134,14 +134,16 @@ async def _create_topics(servers: str, topics: list[Topic]) -> None:
         await admin.close()
 
 
-def kill_at(service: "Service", servers: str, place: TopicPartition, offset: int) -> None:
-    """Kill a program as soon as a partition has grown to an offset, committed or not."""
-    asyncio.run(_kill_at(service, servers, place, offset))
+def kill_after(service: "Service", servers: str, place: TopicPartition, count: int) -> None:
+    """Kill a program as soon as a partition has grown by so many records, committed or not."""
+    asyncio.run(_kill_after(service, servers, place, count))
 
 
-async def _kill_at(service: "Service", servers: str, place: TopicPartition, offset: int) -> None:
+async def _kill_after(service: "Service", servers: str, place: TopicPartition, count: int) -> None:
     end = time.monotonic() + TIMEOUT
     async with AIOKafkaConsumer(bootstrap_servers=servers) as consumer:
+        # What earlier kills left uncommitted is there for good.
+        offset = (await consumer.end_offsets([place]))[place] + count
         while (await consumer.end_offsets([place]))[place] < offset:
             assert time.monotonic() < end, f"{place} has not grown to {offset}"
             await asyncio.sleep(0.001)

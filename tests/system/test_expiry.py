@@ -12,7 +12,7 @@ from pulseload.headers import JOB_ID
 from pulseload.partitions import partition_of
 from tests.examples import REVISION, TASK_ID, body, job, push, task_id
 from tests.faults.load import waiting
-from tests.system.harness import Sent, System, eventually, kill_at
+from tests.system.harness import Sent, System, eventually, kill_after
 
 PENDING = topics.changelog("pulseload", joining.PENDING)
 KEY = f"try:{REVISION}".encode()
@@ -70,7 +70,7 @@ def test_many_jobs_leave_once_though_the_worker_is_killed_meanwhile(system: Syst
     system.read(PENDING, count=count)
     worker.kill()
     worker = system.worker("again", PULSELOAD_INSTANCE_ID="one", PENDING_MAX_AGE="3s")
-    kill_at(worker, system.kafka.url, TopicPartition(topics.JOBS_EXPIRED, PARTITION), 2_500)
+    kill_after(worker, system.kafka.url, TopicPartition(topics.JOBS_EXPIRED, PARTITION), 2_500)
     left = len(system.read(topics.JOBS_EXPIRED))
     assert 0 < left < count
     worker.start()

@@ -8,7 +8,7 @@ from pulseload.headers import JOB_ID
 from pulseload.partitions import partition_of
 from tests.examples import REVISION, TASK_ID, body, job, push, task_id
 from tests.faults.load import Feeder, check, plan, waiting
-from tests.system.harness import Sent, Service, System, eventually, kill_at, memory_peak
+from tests.system.harness import Sent, Service, System, eventually, kill_after, memory_peak
 
 KEY = f"try:{REVISION}".encode()
 PARTITION = partition_of(KEY, 4)
@@ -59,7 +59,7 @@ def test_a_release_that_is_cut_off_goes_on_in_order(system: System) -> None:
     place, released = TopicPartition(topics.JOBS_JOINED, PARTITION), [0]
     for kill in range(3):
         # A transaction of the release holds 2,000 jobs: one at least is committed.
-        kill_at(worker, system.kafka.url, place, released[-1] + 4_500)
+        kill_after(worker, system.kafka.url, place, 4_500)
         # They come while the release is half done, and belong behind it.
         feed_waiting(system, range(count + kill * late, count + (kill + 1) * late))
         released.append(len(joined(system)))
