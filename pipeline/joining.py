@@ -25,6 +25,12 @@ from pulseload.headers import JOB_ID, Header
 
 STAGE: Final = "join"
 INPUTS: Final = (topics.JOBS_VALID, topics.PUSHES)
+OUTPUTS: Final = (
+    topics.JOBS_JOINED,
+    topics.JOBS_EXPIRED,
+    topics.JOBS_DEAD_LETTER,
+    topics.PUSHES_DEAD_LETTER,
+)
 PUSHES: Final = "pushes"
 PENDING: Final = "pending-jobs"
 

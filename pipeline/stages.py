@@ -3,9 +3,11 @@
 from pipeline import jobs, pushes
 from pipeline.forms import form
 from pipeline.joining import INPUTS as JOIN_INPUTS
+from pipeline.joining import OUTPUTS as JOIN_OUTPUTS
 from pipeline.joining import PENDING, PUSHES, Join
 from pipeline.joining import STAGE as JOIN
 from pipeline.runtime.stage import Stage
+from pipeline.validation import OUTPUTS as VALIDATE_OUTPUTS
 from pipeline.validation import STAGE as VALIDATE
 from pipeline.validation import Validation
 from pulseload.repositories import Repositories
@@ -27,7 +29,7 @@ def build(settings: Settings) -> list[Stage]:
         settings.pending_max_age, settings.pending_max_jobs_per_push, settings.pending_max_jobs
     )
     stages = [
-        Stage(VALIDATE, validation.inputs, validation.process),
-        Stage(JOIN, JOIN_INPUTS, join.process, (PUSHES, PENDING), join.tick),
+        Stage(VALIDATE, validation.inputs, VALIDATE_OUTPUTS, validation.process),
+        Stage(JOIN, JOIN_INPUTS, JOIN_OUTPUTS, join.process, (PUSHES, PENDING), join.tick),
     ]
     return [stage for stage in stages if stage.name in settings.pulseload_stages]

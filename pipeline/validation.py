@@ -18,6 +18,12 @@ from pulseload.settings import Source
 from pulseload.wording import value_shown
 
 STAGE: Final = "validate"
+OUTPUTS: Final = (
+    topics.JOBS_VALID,
+    topics.PUSHES,
+    topics.JOBS_DEAD_LETTER,
+    topics.PUSHES_DEAD_LETTER,
+)
 
 FAN_OUT_BYTES: Final = 16 * 1_048_576
 """How many bytes of keys and headers the items of one list may repeat."""

@@ -17,6 +17,7 @@ from pipeline import logs, stages
 from pipeline.runtime.batches import Batch, BatchSchema, CommittedTransport, scheduler
 from pipeline.runtime.ownership import Ownership, Place
 from pipeline.runtime.stage import Stage
+from pipeline.runtime.transaction import Fenced
 from pipeline.state import StateFolder
 from pulseload import kafka
 from pulseload import settings as settings_module
@@ -104,6 +105,9 @@ class Ending:
     async def end(self, error: BaseException) -> NoReturn:
         """End: the other tasks have a moment to finish the transaction in hand."""
         log.error("this worker ends: %s", error, exc_info=None if _expected(error) else error)
+        if not isinstance(error, Fenced):
+            # Of the last transactions Kafka may keep less than it said (`orphans`).
+            self.ownership.give_up()
         with contextlib.suppress(Exception):
             async with asyncio.timeout(CLOSING_SECONDS):
                 await self.ownership.close()

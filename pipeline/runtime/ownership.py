@@ -1,9 +1,8 @@
 """Which tasks are this worker's, as Kafka's group tells it: opening, pausing and closing them."""
 
 import asyncio
-import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,11 +12,12 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from pipeline.runtime.batches import Batch
+from pipeline.runtime.orphans import end_orphans
 from pipeline.runtime.restore import Changelog, reader, restore
 from pipeline.runtime.stage import Stage
-from pipeline.runtime.store import Store, StoreFailure
+from pipeline.runtime.store import Store
 from pipeline.runtime.task import Task
-from pipeline.runtime.transaction import Transactions
+from pipeline.runtime.transaction import Fenced, Transactions
 from pulseload.errors import Failure
 from pulseload.topics import changelog
 
@@ -70,6 +70,11 @@ class Ownership:
         """End the epoch: drop what is queued, finish the transactions in hand."""
         self.epoch += 1
         await asyncio.gather(*(task.pause() for task in self.tasks.values()))
+
+    def give_up(self) -> None:
+        """Have every copy made anew at the next start."""
+        for task in self.tasks.values():
+            task.store.give_up()
 
     async def close(self) -> None:
         """Finish the transactions in hand and let go of everything."""
@@ -155,31 +160,22 @@ class Ownership:
             stage, partition, place.partitions, place.group, store, transactions, self._failed
         )
 
-    @contextlib.asynccontextmanager
-    async def _reader(self) -> AsyncIterator[AIOKafkaConsumer]:
-        consumer = reader(self._place.clients, self._place.group)
-        try:
-            await consumer.start()
-            yield consumer
-        finally:
-            await consumer.stop()
-
     async def _prepared(self, tasks: Sequence[Task], current: Callable[[], bool]) -> bool:
         try:
             return await self._prepare(tasks, current)
-        except (KafkaError, TimeoutError):
+        except (KafkaError, TimeoutError, Fenced):
             raise
-        except Exception as error:
-            # A damaged copy would fail at every start.
-            if isinstance(error, StoreFailure) or not isinstance(error, Failure):
-                for task in tasks:
-                    task.store.give_up()
+        except Exception:
+            # It may be the copy that is wrong, and would be so at every start.
+            for task in tasks:
+                task.store.give_up()
             raise
 
     async def _prepare(self, tasks: Sequence[Task], current: Callable[[], bool]) -> bool:
         """Restore stores and settle positions; returns False if overtaken meanwhile."""
         group = self._place.group
-        async with self._reader() as consumer:
+        async with reader(self._place.clients, group) as consumer:
+            await end_orphans(consumer, self._place.clients, group, tasks)
             changelogs = [
                 Changelog(
                     task.stage.name, changelog(group, table), task.partition, table, task.store

@@ -1,8 +1,9 @@
 """From changelog topics back to stores."""
 
+import contextlib
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -26,22 +27,31 @@ class Changelog(NamedTuple):
     store: Store
 
 
-def reader(clients: Mapping[str, Any], group: str | None = None) -> AIOKafkaConsumer:
-    """Return a consumer, not started, that reads committed records of what it is assigned.
+@contextlib.asynccontextmanager
+async def reader(
+    clients: Mapping[str, Any], group: str | None = None, isolation: str = "read_committed"
+) -> AsyncIterator[AIOKafkaConsumer]:
+    """Give a started consumer that reads records of what it is assigned, the committed ones.
 
-    With a group it can also be asked what that group has committed; it never joins it.
+    With a group it can also be asked what that group has committed; it never joins it. Where
+    `isolation` is `read_uncommitted`, open transactions count too, also for the ends it tells.
     """
-    return AIOKafkaConsumer(
+    consumer = AIOKafkaConsumer(
         **clients,
         group_id=group,
         enable_auto_commit=False,
         auto_offset_reset="earliest",
-        isolation_level="read_committed",
+        isolation_level=isolation,
         max_partition_fetch_bytes=FETCH_BYTES,
         # Kafka answers a connection's requests in turn: a fetch that waits for records would
         # hold up every question about offsets.
         fetch_max_wait_ms=10,
     )
+    try:
+        await consumer.start()
+        yield consumer
+    finally:
+        await consumer.stop()
 
 
 async def restore(
@@ -49,7 +59,7 @@ async def restore(
 ) -> bool:
     """Bring stores up to the end of their changelogs, as far as it is committed.
 
-    `consumer` is a started `reader`. `wanted` is asked between polls; where it says no, the
+    `consumer` is a `reader`. `wanted` is asked between polls; where it says no, the
     restore ends early and returns False: what is in the stores then is right, but not all.
     A store that does not fit its changelog (it is ahead, or the changelog no longer holds what
     follows) is emptied and filled from the beginning.

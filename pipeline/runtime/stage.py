@@ -15,13 +15,14 @@ records: each `yield` is a place to commit.
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A step of the pipeline: its input topics, its tables and its pure functions.
+    """A step of the pipeline: its input and output topics, its tables and its pure functions.
 
     A *task* is a stage's work on one partition number, over all its input topics.
     """
 
     name: str
     inputs: Sequence[str]
+    outputs: Sequence[str]
     process: Process
     tables: Sequence[str] = ()
     tick: Tick | None = None

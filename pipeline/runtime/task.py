@@ -63,7 +63,7 @@ class Task:
             name: changelog(group, name) for name in (*stage.tables, stage.positions)
         }
         self._failed = failed
-        self._partitions = partitions
+        self.partitions = partitions
         self._queue: deque[Batch] = deque()
         self._queued = self._queued_bytes = 0
         self._round = 0
@@ -84,7 +84,7 @@ class Task:
         """Begin to work on what is put. Store and `positions` must be right by now."""
         # Not before: a restore may have made the store anew.
         rows = {name: self.store.rows(name) for name in self.stage.tables}
-        self._draft = Draft(self.partition, self._partitions, rows)
+        self._draft = Draft(self.partition, self.partitions, rows)
         self._room.set()
         self._idle.set()
         self._running = asyncio.create_task(self._run(), name=str(self))

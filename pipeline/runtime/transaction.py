@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer, TopicPartition
@@ -82,9 +82,26 @@ class Transactions:
         was committed then, unless the failure hit the commit itself; the process must end, and
         the next `start` under this id settles either case.
         """
+        async with self._bounded():
+            return await self._commit(outputs, offsets, partition)
+
+    async def clear(
+        self, outputs: Sequence[Output], offsets: Mapping[str, int], partition: int
+    ) -> None:
+        """Do as `commit` does, but abort: nobody ever reads it.
+
+        Kafka's mark of that ends whatever an earlier transaction under this id has left without
+        an end in the same partitions and offsets. Raises as `commit` does.
+        """
+        async with self._bounded():
+            await self._send_all(outputs, offsets, partition)
+            await self._producer.abort_transaction()
+
+    @contextlib.asynccontextmanager
+    async def _bounded(self) -> AsyncIterator[None]:
         try:
             async with asyncio.timeout(GIVE_UP_SECONDS):
-                return await self._commit(outputs, offsets, partition)
+                yield
         except ProducerFenced as error:
             raise Fenced(
                 f"{self.transactional_id} was taken over by another worker; "
@@ -104,34 +121,40 @@ class Transactions:
     async def _commit(
         self, outputs: Sequence[Output], offsets: Mapping[str, int], partition: int
     ) -> dict[tuple[str, int], int]:
-        producer = self._producer
-        await producer.begin_transaction()
         try:
-            by_target: dict[tuple[str, int], list[Output]] = {}
-            for output in outputs:
-                by_target.setdefault((output.topic, output.partition), []).append(output)
-            sending = [
-                asyncio.ensure_future(self._send(topic, number, records))
-                for (topic, number), records in by_target.items()
-            ]
-            try:
-                if offsets:
-                    moved = {
-                        TopicPartition(topic, partition): offset
-                        for topic, offset in offsets.items()
-                    }
-                    await producer.send_offsets_to_transaction(moved, self._group)
-                ends = await asyncio.gather(*sending)
-            finally:
-                for task in sending:
-                    task.cancel()
+            ends = await self._send_all(outputs, offsets, partition)
             reached(Step.SENT, self._stage)
-            await producer.commit_transaction()
+            await self._producer.commit_transaction()
         except BaseException:
             with contextlib.suppress(Exception):
                 async with asyncio.timeout(2):
-                    await producer.abort_transaction()
+                    await self._producer.abort_transaction()
             raise
+        return ends
+
+    async def _send_all(
+        self, outputs: Sequence[Output], offsets: Mapping[str, int], partition: int
+    ) -> dict[tuple[str, int], int]:
+        """Begin a transaction, and return where what it sends ends."""
+        producer = self._producer
+        await producer.begin_transaction()
+        by_target: dict[tuple[str, int], list[Output]] = {}
+        for output in outputs:
+            by_target.setdefault((output.topic, output.partition), []).append(output)
+        sending = [
+            asyncio.ensure_future(self._send(topic, number, records))
+            for (topic, number), records in by_target.items()
+        ]
+        try:
+            if offsets:
+                moved = {
+                    TopicPartition(topic, partition): offset for topic, offset in offsets.items()
+                }
+                await producer.send_offsets_to_transaction(moved, self._group)
+            ends = await asyncio.gather(*sending)
+        finally:
+            for task in sending:
+                task.cancel()
         return dict(zip(by_target, ends, strict=True))
 
     async def _send(self, topic: str, partition: int, records: Iterable[Output]) -> int:

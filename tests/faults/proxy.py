@@ -156,6 +156,7 @@ class Proxy:
         task = asyncio.current_task()
         assert task is not None
         self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
         self.connections += 1
         link = _Link(writer, self._silent)
         self._links.add(link)
@@ -178,7 +179,6 @@ class Proxy:
             for one in link.writers:
                 with contextlib.suppress(OSError):
                     await one.wait_closed()
-            self._serving.discard(task)
 
     def _pump(
         self,

@@ -13,7 +13,11 @@ JOBS = 20_000
 KILLS = 20
 
 
-@pytest.mark.parametrize("names", [("one",), ("one", "two")], ids=["one-worker", "two-workers"])
+@pytest.mark.parametrize(
+    "names",
+    [pytest.param(("one",), marks=pytest.mark.faults), ("one", "two")],
+    ids=["one-worker", "two-workers"],
+)
 def test_every_job_once_and_in_order_though_workers_are_killed(
     system: System, names: tuple[str, ...]
 ) -> None:

@@ -54,7 +54,7 @@ def handed_over(folder: Path, *batches: Batch) -> list[BaseException]:
 
     async def hand() -> list[BaseException]:
         failures: list[BaseException] = []
-        stage = Stage("validate", ["jobs.inbox"], nothing)  # type: ignore[arg-type]
+        stage = Stage("validate", ["jobs.inbox"], [], nothing)  # type: ignore[arg-type]
         store = Store(folder / "state", [stage.positions])
         task = Task(stage, 0, 4, "g", store, Transactions("g", "validate", 0, {}), failures.append)
         for batch in batches:
