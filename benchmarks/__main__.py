@@ -13,7 +13,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Final, cast
 
-from benchmarks import bridge, latency, release, restore, throughput
+from benchmarks import bridge, kills, latency, release, restore, throughput
 from benchmarks.figures import Figure, Measure, table
 from benchmarks.ground import Ground
 from benchmarks.size import FULL, QUICK
@@ -27,6 +27,7 @@ MEASUREMENTS: Final[dict[str, Measure]] = {
     "release": release.measure,
     "bridge": bridge.measure,
     "latency": latency.measure,
+    "kills": kills.measure,
 }
 
 
@@ -47,6 +48,10 @@ def _arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="only see whether all of it works")
     parser.add_argument("--runs", type=int, metavar="N", help=f"runs of each ({FULL.runs})")
     parser.add_argument(
+        "--rows", type=int, metavar="N", help=f"rows to restore ({FULL.waiting_rows})"
+    )
+    parser.add_argument("--kills", type=int, metavar="N", help=f"kills of a worker ({FULL.kills})")
+    parser.add_argument(
         "--output",
         type=Path,
         default=ROOT / "benchmarks/results.json",
@@ -54,8 +59,10 @@ def _arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
         help="where the results go (benchmarks/results.json)",
     )
     arguments = parser.parse_args(given)
-    if arguments.runs is not None and arguments.runs < 1:
-        parser.error("--runs must be at least 1")
+    for name in ("runs", "rows", "kills"):
+        number = getattr(arguments, name)
+        if number is not None and number < 1:
+            parser.error(f"--{name} must be at least 1")
     return arguments
 
 
@@ -71,8 +78,12 @@ def _machine() -> dict[str, Any]:
 def run(arguments: argparse.Namespace) -> list[Figure]:
     """Measure and print what the arguments ask for, write it to the file, return the figures."""
     size = QUICK if arguments.quick else FULL
-    if arguments.runs:
-        size = replace(size, runs=arguments.runs)
+    size = replace(
+        size,
+        runs=arguments.runs or size.runs,
+        waiting_rows=arguments.rows or size.waiting_rows,
+        kills=arguments.kills or size.kills,
+    )
     results: dict[str, Any] = {}
     figures: list[Figure] = []
     machine = _machine()

@@ -46,8 +46,6 @@ class Ground:
 
     def start(self) -> None:
         """Start Kafka."""
-        # Compiling itself for good would keep a young Kafka busier than all that is measured.
-        os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1")
         self.kafka.start()
 
     @property

@@ -5,20 +5,18 @@ the moment a read-committed consumer has the joined job.
 """
 
 import asyncio
-import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from kombu import Connection
 
 from benchmarks import load
 from benchmarks.figures import Figure, percentile
 from benchmarks.ground import BRIDGE_READY, WORKER_READY, Ground, Trial
 from benchmarks.programs import TIMEOUT
-from benchmarks.publishing import Publisher
+from benchmarks.publishing import Steady
 from benchmarks.size import Size
 from benchmarks.writing import Written
 from pulseload import topics
@@ -31,7 +29,7 @@ PUSHES: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Steady:
+class Taken:
     """What a steady rate, in messages a second, gave: milliseconds."""
 
     rate: int
@@ -44,7 +42,7 @@ class Steady:
 class Latency:
     """One result for each rate."""
 
-    steady: Sequence[Steady]
+    steady: Sequence[Taken]
 
     @property
     def figures(self) -> Sequence[Figure]:
@@ -69,7 +67,7 @@ def measure(ground: Ground, size: Size) -> Latency:
     for rate, seconds in [(RATES[0], 1), *((rate, size.seconds) for rate in RATES)]:
         taken = asyncio.run(_steady(trial, rate, range(first, first + rate * seconds)))
         first += rate * seconds
-        steady.append(Steady(rate, percentile(taken, 50), percentile(taken, 99), max(taken)))
+        steady.append(Taken(rate, percentile(taken, 50), percentile(taken, 99), max(taken)))
     bridge.end()
     worker.end()
     return Latency(steady[1:])
@@ -87,7 +85,8 @@ async def _steady(trial: Trial, rate: int, numbers: range) -> list[float]:
         await consumer.seek_to_end(*places)
         arrived: dict[bytes | None, float] = {}
         came = 0
-        publishing = _Publishing(trial, rate, numbers)
+        jobs = ((load.job_id(number), load.job(number, number % PUSHES)) for number in numbers)
+        publishing = Steady(trial.ground.rabbitmq.url, rate, jobs)
         publishing.start()
         end = time.monotonic() + TIMEOUT
         while len(arrived) < len(numbers):
@@ -102,25 +101,3 @@ async def _steady(trial: Trial, rate: int, numbers: range) -> list[float]:
     if came != len(due) or arrived.keys() != due.keys():
         raise Failure(f"{came} jobs came of {len(due)}, or others than were published")
     return [1_000 * (arrived[key] - due[key]) for key in due]
-
-
-class _Publishing(threading.Thread):
-    """Publishes jobs at a rate; `due` says when each was to be, by its id."""
-
-    def __init__(self, trial: Trial, rate: int, numbers: range) -> None:
-        super().__init__(daemon=True)
-        self._url = trial.ground.rabbitmq.url
-        self._rate = rate
-        self._numbers = numbers
-        self.due: dict[bytes | None, float] = {}
-
-    def run(self) -> None:
-        with Connection(self._url) as connection:
-            publisher = Publisher(connection)
-            connection.ensure_connection()
-            began = time.monotonic()
-            for index, number in enumerate(self._numbers):
-                due = began + index / self._rate
-                time.sleep(max(0.0, due - time.monotonic()))
-                self.due[load.job_id(number).encode()] = due
-                publisher.publish(load.job(number, number % PUSHES))

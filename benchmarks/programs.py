@@ -66,7 +66,15 @@ class Program:
     @property
     def peak_mib(self) -> float:
         """The most memory it has held at a time (VmHWM), in MiB."""
-        found = re.search(r"VmHWM:\s+(\d+) kB", self._proc("status"))
+        return self._memory("VmHWM")
+
+    @property
+    def mib(self) -> float:
+        """The memory it holds (VmRSS), in MiB."""
+        return self._memory("VmRSS")
+
+    def _memory(self, field: str) -> float:
+        found = re.search(rf"{field}:\s+(\d+) kB", self._proc("status"))
         if found is None:
             raise Failure(f"{self.name}: this system does not tell how much memory it has held")
         return int(found[1]) / 1024

@@ -1,5 +1,6 @@
 """Messages into RabbitMQ, and queues for them."""
 
+import threading
 import time
 from collections.abc import Iterable
 from typing import Any, Final
@@ -31,6 +32,29 @@ class Publisher:
             content_encoding="utf-8",
             delivery_mode=2,
         )
+
+
+class Steady(threading.Thread):
+    """Publishes jobs, given as (id, body), at a rate; `due` says when each was to be, by its id."""
+
+    def __init__(self, url: str, rate: float, jobs: Iterable[tuple[str, bytes]]) -> None:
+        super().__init__(daemon=True)
+        self._url = url
+        self._rate = rate
+        self._jobs = jobs
+        self.due: dict[bytes | None, float] = {}
+
+    def run(self) -> None:
+        """Publish them all."""
+        with Connection(self._url) as connection:
+            publisher = Publisher(connection)
+            connection.ensure_connection()
+            began = time.monotonic()
+            for index, (name, body) in enumerate(self._jobs):
+                due = began + index / self._rate
+                time.sleep(max(0.0, due - time.monotonic()))
+                self.due[name.encode()] = due
+                publisher.publish(body)
 
 
 def fill(url: str, queues: Iterable[str], bodies: Iterable[bytes]) -> None:

@@ -14,12 +14,19 @@ class Size:
     released: int
     messages: int
     seconds: int
+    kills: int
 
 
 FULL: Final = Size(
-    runs=3, jobs=60_000, waiting_rows=200_000, released=10_000, messages=100_000, seconds=20
+    runs=3,
+    jobs=60_000,
+    waiting_rows=200_000,
+    released=10_000,
+    messages=100_000,
+    seconds=20,
+    kills=50,
 )
 QUICK: Final = Size(
-    runs=1, jobs=4_000, waiting_rows=8_000, released=1_000, messages=5_000, seconds=3
+    runs=1, jobs=4_000, waiting_rows=8_000, released=1_000, messages=5_000, seconds=3, kills=3
 )
 """Enough to see that all works; its figures say little."""

@@ -62,8 +62,9 @@ def version() -> str:
     return found
 
 
-_SHORT: Final = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx256m")
+_YOUNG: Final = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
 """For a Java that ends soon: no time spent on code that is to run for long."""
+_SHORT: Final = (*_YOUNG, "-Xmx256m")
 
 
 def java(
@@ -163,7 +164,8 @@ class Kafka:
         properties.write_text(wanted)
         if not (self._data / "meta.properties").exists():
             self._format(properties)
-        options = [f"-Xmx{self._heap}", "-XX:+ExitOnOutOfMemoryError"]
+        # Compiling itself for good would keep a young Kafka busier than its work does.
+        options = [f"-Xmx{self._heap}", "-XX:+ExitOnOutOfMemoryError", *_YOUNG]
         self.process.start(
             java("kafka.Kafka", str(properties), options=options, log="WARN"), cwd=self._home
         )

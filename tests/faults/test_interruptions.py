@@ -96,3 +96,22 @@ def test_kafka_stopped_and_restarted_under_load(system: System, times: int) -> N
         check(system, events)
     assert service.terminate() == 0
     check_copies(system, ["one"])
+
+
+@pytest.mark.faults
+def test_kafka_away_for_longer_than_every_timeout(system: System) -> None:
+    events = plan(seed=9, jobs=3_000, pushes=30)
+    service = start(system, "one")
+    service.wait_for("ready; working")
+    feeder = Feeder(system.kafka.url, events, per_second=400)
+    feeder.start()
+    time.sleep(2)
+    # A worker that starts meanwhile ends again, as a supervisor would see it.
+    with Supervisor(service, at_most=20):
+        system.kafka.kill()
+        time.sleep(90)
+        system.kafka.start()
+        feeder.finish()
+        check(system, events, timeout=180)
+    assert service.terminate() == 0
+    check_copies(system, ["one"])
