@@ -90,6 +90,7 @@ def feed(system: System, events: list[Event]) -> None:
         produce(system.kafka.url, topic, records)
 
 
+@pytest.mark.faults
 def test_a_worker_that_ends_in_the_middle_of_a_long_release(system: System) -> None:
     events = backlog(20_000)
     feed(system, events[:-1])

@@ -47,6 +47,7 @@ def test_workers_that_come_before_the_first_commit_lose_nothing(system: System) 
     assert [service.terminate() for service in services] == [0, 0, 0]
 
 
+@pytest.mark.faults
 def test_a_state_folder_deleted_under_a_running_worker_costs_a_restore(system: System) -> None:
     events = plan(seed=4, jobs=4_000, pushes=40)
     service = start(system, "one")

@@ -93,6 +93,7 @@ def start_anew(system: System) -> Service:
     return worker
 
 
+@pytest.mark.faults
 def test_an_input_topic_deleted(system: System) -> None:
     worker = at_work(system)
     delete(system, topics.JOBS_INBOX)

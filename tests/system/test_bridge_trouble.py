@@ -107,6 +107,7 @@ def test_the_bridge_is_stopped_under_load(system: System) -> None:
     assert repeated(arrived(system, load)) == {}
 
 
+@pytest.mark.faults
 def test_the_bridge_is_stopped_while_kafka_is_away(system: System) -> None:
     bridge = started(system)
     with Load(system.pulse) as load:

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 
+import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from aiokafka.errors import KafkaError
@@ -67,6 +68,7 @@ def commit(system: System, offset: int) -> None:
     eventually(lambda: asyncio.run(committed()), "an offset is committed")
 
 
+@pytest.mark.faults
 def test_offsets_moved_by_hand(system: System) -> None:
     worker = worked(system, 5)
     feed(system, range(5, 8))
