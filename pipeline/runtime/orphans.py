@@ -13,7 +13,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from pipeline.runtime.draft import Output
-from pipeline.runtime.restore import reader
+from pipeline.runtime.restore import learn, reader
 from pipeline.runtime.task import Task
 from pulseload.topics import changelog
 
@@ -25,10 +25,10 @@ async def end_orphans(
 ) -> None:
     """Abort what tasks had committed before, where Kafka forgot to say so in their changelogs.
 
-    `committed` is a started `reader`; the tasks' producers have started, so that nothing of
-    theirs can be open. A changelog's partition is one task's alone: that its committed end is
-    not its end tells. Its input does not count as read either, so that the task does it anew; its
-    copy, which may hold it, is emptied.
+    `committed` is a `reader` that has learned of the changelogs; the tasks' producers have
+    started, so that nothing of theirs can be open. A changelog's partition is one task's alone:
+    that its committed end is not its end tells. The input does not count as read either, so that
+    the task does it anew; its copy, which may hold what is aborted, is emptied.
     """
     of = {
         TopicPartition(changelog(group, table), task.partition): task
@@ -36,6 +36,7 @@ async def end_orphans(
         for table in task.store.tables
     }
     async with reader(clients, isolation="read_uncommitted") as uncommitted:
+        learn(uncommitted, of.keys())
         ends = await uncommitted.end_offsets(list(of))
     stable = await committed.end_offsets(list(of))
     found = {str(task): task for tp, task in of.items() if stable[tp] < ends[tp]}

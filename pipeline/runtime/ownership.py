@@ -13,7 +13,7 @@ from aiokafka.errors import KafkaError
 
 from pipeline.runtime.batches import Batch
 from pipeline.runtime.orphans import end_orphans
-from pipeline.runtime.restore import Changelog, reader, restore
+from pipeline.runtime.restore import Changelog, learn, reader, restore
 from pipeline.runtime.stage import Stage
 from pipeline.runtime.store import Store
 from pipeline.runtime.task import Task
@@ -174,26 +174,22 @@ class Ownership:
     async def _prepare(self, tasks: Sequence[Task], current: Callable[[], bool]) -> bool:
         """Restore stores and settle positions; returns False if overtaken meanwhile."""
         group = self._place.group
+        changelogs = [
+            Changelog(task.stage.name, changelog(group, table), task.partition, table, task.store)
+            for task in tasks
+            for table in task.store.tables
+        ]
+        tables = [TopicPartition(one.topic, one.partition) for one in changelogs]
+        inputs = [
+            TopicPartition(topic, task.partition) for task in tasks for topic in task.stage.inputs
+        ]
         async with reader(self._place.clients, group) as consumer:
+            learn(consumer, [*inputs, *tables])
             await end_orphans(consumer, self._place.clients, group, tasks)
-            changelogs = [
-                Changelog(
-                    task.stage.name, changelog(group, table), task.partition, table, task.store
-                )
-                for task in tasks
-                for table in task.store.tables
-            ]
             if not await restore(consumer, changelogs, current):
                 return False
-            inputs = [
-                TopicPartition(topic, task.partition)
-                for task in tasks
-                for topic in task.stage.inputs
-            ]
             begins = await consumer.beginning_offsets(inputs)
-            ends = await consumer.end_offsets(
-                [*inputs, *(TopicPartition(one.topic, one.partition) for one in changelogs)]
-            )
+            ends = await consumer.end_offsets([*inputs, *tables])
             if not current():
                 return False
             await asyncio.gather(*(self._settle(consumer, task, begins, ends) for task in tasks))

@@ -3,7 +3,7 @@
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -54,20 +54,29 @@ async def reader(
         await consumer.stop()
 
 
+def learn(consumer: AIOKafkaConsumer, partitions: Collection[TopicPartition]) -> None:
+    """Assign a consumer all that it will be asked about, once; it reads nothing of it yet.
+
+    Otherwise it would learn of one topic after the other, with a pause for each.
+    """
+    consumer.assign(list(partitions))
+    consumer.pause(*partitions)
+
+
 async def restore(
     consumer: AIOKafkaConsumer, changelogs: Iterable[Changelog], wanted: Callable[[], bool]
 ) -> bool:
     """Bring stores up to the end of their changelogs, as far as it is committed.
 
-    `consumer` is a `reader`. `wanted` is asked between polls; where it says no, the
-    restore ends early and returns False: what is in the stores then is right, but not all.
+    `consumer` is a `reader` that has learned of them. `wanted` is asked between polls; where it
+    says no, the restore ends early and returns False: what is in the stores then is right, but
+    not all.
     A store that does not fit its changelog (it is ahead, or the changelog no longer holds what
     follows) is emptied and filled from the beginning.
     """
     by_partition = {TopicPartition(log_.topic, log_.partition): log_ for log_ in changelogs}
     if not by_partition:
         return True
-    consumer.assign(list(by_partition))
     begins = await consumer.beginning_offsets(list(by_partition))
     ends = await consumer.end_offsets(list(by_partition))
     for tp, entry in by_partition.items():
@@ -77,6 +86,7 @@ async def restore(
             entry.store.wipe()
     for tp, entry in by_partition.items():
         consumer.seek(tp, max(entry.store.position(entry.table), begins[tp]))
+    consumer.resume(*by_partition)
     behind = {tp for tp in by_partition if await consumer.position(tp) < ends[tp]}
     rows, began = 0, time.monotonic()
     while behind:

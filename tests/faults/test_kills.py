@@ -9,24 +9,27 @@ from tests.faults.load import Event, Feeder, check, plan
 from tests.faults.workers import restart_if_ended, start, wipe
 from tests.system.harness import System
 
-JOBS = 20_000
-KILLS = 20
+PER_SECOND = 500
 
 
 @pytest.mark.parametrize(
-    "names",
-    [pytest.param(("one",), marks=pytest.mark.faults), ("one", "two")],
-    ids=["one-worker", "two-workers"],
+    ("names", "kills"),
+    [
+        (("one", "two"), 8),
+        pytest.param(("one",), 50, marks=pytest.mark.faults),
+        pytest.param(("one", "two"), 50, marks=pytest.mark.faults),
+    ],
+    ids=["two-workers-8", "one-worker-50", "two-workers-50"],
 )
 def test_every_job_once_and_in_order_though_workers_are_killed(
-    system: System, names: tuple[str, ...]
+    system: System, names: tuple[str, ...], kills: int
 ) -> None:
     dice = random.Random(len(names))
-    events = plan(seed=len(names), jobs=JOBS, pushes=200)
+    events = plan(seed=len(names), jobs=kills * 2 * PER_SECOND, pushes=10 * kills)
     services = {name: start(system, name) for name in names}
-    feeder = Feeder(system.kafka.url, events, per_second=JOBS / (KILLS * 2.0))
+    feeder = Feeder(system.kafka.url, events, per_second=PER_SECOND)
     feeder.start()
-    for _ in range(KILLS):
+    for _ in range(kills):
         time.sleep(dice.uniform(0.3, 2.5))
         name = dice.choice(names)
         services[name].kill()

@@ -23,7 +23,9 @@ from tests.system.bridging import (
 )
 from tests.system.harness import System
 
-STOP_OR_KILL = pytest.mark.parametrize("how", ["stop", "kill"])
+STOP_OR_KILL = pytest.mark.parametrize(
+    "how", [pytest.param("stop", marks=pytest.mark.faults), "kill"]
+)
 
 
 def interrupt(broker: Kafka | RabbitMQ, how: str) -> None:

@@ -84,6 +84,7 @@ def test_offsets_moved_by_hand(system: System) -> None:
     assert joined(system, 8) == [task_id(number) for number in range(8)]
 
 
+@pytest.mark.faults
 def test_offsets_that_have_expired_are_set_again_from_the_state(system: System) -> None:
     worker = worked(system, 5)
     feed(system, range(5, 8))
