@@ -63,7 +63,7 @@ def version() -> str:
 
 
 _YOUNG: Final = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
-"""For a Java that ends soon: no time spent on code that is to run for long."""
+"""For a Java that is young or ends soon: no time spent on code that is to run for long."""
 _SHORT: Final = (*_YOUNG, "-Xmx256m")
 
 
@@ -164,7 +164,6 @@ class Kafka:
         properties.write_text(wanted)
         if not (self._data / "meta.properties").exists():
             self._format(properties)
-        # Compiling itself for good would keep a young Kafka busier than its work does.
         options = [f"-Xmx{self._heap}", "-XX:+ExitOnOutOfMemoryError", *_YOUNG]
         self.process.start(
             java("kafka.Kafka", str(properties), options=options, log="WARN"), cwd=self._home

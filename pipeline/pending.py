@@ -55,7 +55,7 @@ class Pending:
 
     def put(self, group: bytes, offset: int, row: bytes) -> None:
         """Write the row of a job that has just come."""
-        self.table.put(b"%b\0%020d" % (group, offset), row)
+        self.table.put(b"%b\0%0*d" % (group, _ORDER_BYTES, offset), row)
         self._add(group)
 
     def remove(self, key: bytes) -> None:

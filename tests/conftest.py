@@ -9,7 +9,8 @@ import pytest
 from local import ports
 from local.kafka import Kafka
 from local.rabbitmq import RabbitMQ
-from tests.system.harness import Pulse, System
+from tests.system.harness import System
+from tests.system.pulse import Pulse
 
 _vhosts = itertools.count(1)
 

@@ -10,18 +10,17 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer
 
 from pipeline.runtime.draft import Output
 from pipeline.runtime.restore import learn, reader
 from pipeline.runtime.task import Task
-from pulseload.topics import changelog
 
 log = logging.getLogger(__name__)
 
 
 async def end_orphans(
-    committed: AIOKafkaConsumer, clients: Mapping[str, Any], group: str, tasks: Sequence[Task]
+    committed: AIOKafkaConsumer, clients: Mapping[str, Any], tasks: Sequence[Task]
 ) -> None:
     """Abort what tasks had committed before, where Kafka forgot to say so in their changelogs.
 
@@ -30,11 +29,7 @@ async def end_orphans(
     that its committed end is not its end tells. The input does not count as read either, so that
     the task does it anew; its copy, which may hold what is aborted, is emptied.
     """
-    of = {
-        TopicPartition(changelog(group, table), task.partition): task
-        for task in tasks
-        for table in task.store.tables
-    }
+    of = {place: task for task in tasks for place in task.changelogs.values()}
     async with reader(clients, isolation="read_uncommitted") as uncommitted:
         learn(uncommitted, of.keys())
         ends = await uncommitted.end_offsets(list(of))
@@ -47,15 +42,15 @@ async def end_orphans(
             task.transactions.transactional_id,
         )
         await task.transactions.clear(
-            list(_anywhere(task, group)), dict.fromkeys(task.stage.inputs, 0), task.partition
+            list(_anywhere(task)), dict.fromkeys(task.stage.inputs, 0), task.partition
         )
         task.store.wipe()
 
 
-def _anywhere(task: Task, group: str) -> Iterable[Output]:
+def _anywhere(task: Task) -> Iterable[Output]:
     """Yield a record for each partition that a task may have written to."""
     for topic in task.stage.outputs:
         for number in range(task.partitions):
             yield Output(topic, number, b"", None, [])
-    for table in task.store.tables:
-        yield Output(changelog(group, table), task.partition, b"", None, [])
+    for place in task.changelogs.values():
+        yield Output(place.topic, place.partition, b"", None, [])

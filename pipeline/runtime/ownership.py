@@ -19,7 +19,6 @@ from pipeline.runtime.store import Store
 from pipeline.runtime.task import Task
 from pipeline.runtime.transaction import Fenced, Transactions
 from pulseload.errors import Failure
-from pulseload.topics import changelog
 
 log = logging.getLogger(__name__)
 
@@ -173,19 +172,18 @@ class Ownership:
 
     async def _prepare(self, tasks: Sequence[Task], current: Callable[[], bool]) -> bool:
         """Restore stores and settle positions; returns False if overtaken meanwhile."""
-        group = self._place.group
         changelogs = [
-            Changelog(task.stage.name, changelog(group, table), task.partition, table, task.store)
+            Changelog(task.stage.name, place, table, task.store)
             for task in tasks
-            for table in task.store.tables
+            for table, place in task.changelogs.items()
         ]
-        tables = [TopicPartition(one.topic, one.partition) for one in changelogs]
+        tables = [one.place for one in changelogs]
         inputs = [
             TopicPartition(topic, task.partition) for task in tasks for topic in task.stage.inputs
         ]
-        async with reader(self._place.clients, group) as consumer:
+        async with reader(self._place.clients, self._place.group) as consumer:
             learn(consumer, [*inputs, *tables])
-            await end_orphans(consumer, self._place.clients, group, tasks)
+            await end_orphans(consumer, self._place.clients, tasks)
             if not await restore(consumer, changelogs, current):
                 return False
             begins = await consumer.beginning_offsets(inputs)
@@ -205,7 +203,7 @@ class Ownership:
         """Make sure that the state and the group's committed offsets tell the same."""
         rows = task.store.rows(task.stage.positions)
         for table in task.stage.tables:
-            tp = TopicPartition(changelog(self._place.group, table), task.partition)
+            tp = task.changelogs[table]
             reached = int(rows.get(tp.topic.encode()) or 0)
             if reached > ends[tp]:
                 raise Failure(

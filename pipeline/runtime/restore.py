@@ -21,8 +21,7 @@ class Changelog(NamedTuple):
     """One table of one stage's store, and the topic partition its changes are written to."""
 
     stage: str
-    topic: str
-    partition: int
+    place: TopicPartition
     table: str
     store: Store
 
@@ -74,7 +73,7 @@ async def restore(
     A store that does not fit its changelog (it is ahead, or the changelog no longer holds what
     follows) is emptied and filled from the beginning.
     """
-    by_partition = {TopicPartition(log_.topic, log_.partition): log_ for log_ in changelogs}
+    by_partition = {log_.place: log_ for log_ in changelogs}
     if not by_partition:
         return True
     begins = await consumer.beginning_offsets(list(by_partition))

@@ -79,10 +79,6 @@ def _options() -> Options:
     return _shared[0].options()
 
 
-class StoreFailure(Failure):
-    """A store cannot be read or written. Nothing is lost: its changelogs have all of it."""
-
-
 class StoreRows:
     """The rows of one table in a store; see `pipeline.runtime.draft.Rows`."""
 
@@ -167,7 +163,7 @@ class Store:
             try:
                 self._db = Rdict(str(self.path), _options())
             except Exception as still:
-                raise StoreFailure(
+                raise Failure(
                     f"cannot keep state in {self.path}: {still}; is the disk full? Make room, or "
                     "set PULSELOAD_HOME to another"
                 ) from still
@@ -235,7 +231,7 @@ class Store:
         try:
             self._db.write(batch, self._unlogged)
         except Exception as error:
-            raise StoreFailure(
+            raise Failure(
                 f"state in {self.path} cannot be written: {error}; nothing is lost, it is "
                 "restored at the next start"
             ) from error

@@ -8,13 +8,15 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
+from aiokafka import TopicPartition
+
 from pipeline.runtime.batches import Batch
 from pipeline.runtime.draft import Draft, Output
 from pipeline.runtime.records import Record
 from pipeline.runtime.stage import Stage, Tick
 from pipeline.runtime.steps import Step, reached
-from pipeline.runtime.store import Store, StoreFailure
-from pipeline.runtime.transaction import Transactions
+from pipeline.runtime.store import Store
+from pipeline.runtime.transaction import Fenced, Transactions
 from pulseload.errors import Failure
 from pulseload.topics import changelog
 
@@ -59,9 +61,11 @@ class Task:
         self.partition = partition
         self.store = store
         self.transactions = transactions
-        self._changelogs = {
-            name: changelog(group, name) for name in (*stage.tables, stage.positions)
+        self.changelogs = {
+            name: TopicPartition(changelog(group, name), partition)
+            for name in (*stage.tables, stage.positions)
         }
+        """Where each table's changes are written; nobody else writes there."""
         self._failed = failed
         self.partitions = partitions
         self._queue: deque[Batch] = deque()
@@ -159,13 +163,10 @@ class Task:
                     self._ticked = time.monotonic()
                     await self._tick(self.stage.tick)
                 self._idle.set()
-        except StoreFailure as error:
-            self.store.give_up()
-            self._failed(error)
-        except Failure as error:
+        except Fenced as error:
             self._failed(error)
         except Exception as error:  # noqa: BLE001 - whatever it is, nothing may go on after it
-            # It may be the local copy that is damaged.
+            # It may be the local copy that is damaged, or ahead of what Kafka kept.
             self.store.give_up()
             self._failed(error)
         finally:
@@ -230,19 +231,17 @@ class Task:
         # Without it a changelog that was emptied could not be told from one of few rows.
         for name, rows in changes.items():
             least = self.store.position(name) + len(rows)
-            positions[self._changelogs[name].encode()] = b"%d" % least
+            positions[self.changelogs[name].topic.encode()] = b"%d" % least
         if positions:
             changes[self.stage.positions] = positions
         for name, rows in changes.items():
-            topic = self._changelogs[name]
+            topic = self.changelogs[name].topic
             for key, value in rows.items():
                 draft.outputs.append(Output(topic, self.partition, key, value, []))
         reached(Step.DRAFTED, self.stage.name)
         ends = await self.transactions.commit(draft.outputs, draft.offsets, self.partition)
         reached(Step.COMMITTED, self.stage.name)
-        self.store.write(
-            changes, {name: ends[self._changelogs[name], self.partition] for name in changes}
-        )
+        self.store.write(changes, {name: ends[self.changelogs[name]] for name in changes})
         reached(Step.WRITTEN, self.stage.name)
         self.positions.update(draft.offsets)
         draft.clear()

@@ -14,7 +14,8 @@ from local import ports
 from local.kafka import Kafka, cluster_id
 from local.reader import Read
 from tests.system.command import run
-from tests.system.harness import TIMEOUT, Pulse, System, eventually
+from tests.system.harness import TIMEOUT, System, eventually
+from tests.system.pulse import Pulse
 
 NODES = (1, 2, 3)
 SHARED = {

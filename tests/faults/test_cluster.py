@@ -12,8 +12,9 @@ from pulseload import topics
 from tests.faults.cluster import Cluster, ClusterSystem
 from tests.faults.load import Event, Feeder, check, plan
 from tests.faults.supervising import Supervisor
-from tests.faults.workers import restart_if_ended, start
-from tests.system.harness import Pulse, Service, eventually
+from tests.faults.workers import loaded, restart_if_ended
+from tests.system.harness import Service, eventually
+from tests.system.pulse import Pulse
 
 pytestmark = pytest.mark.faults
 
@@ -31,13 +32,10 @@ def system(pulse: Pulse, tmp_path: Path) -> Iterator[ClusterSystem]:
         cluster.kill()
 
 
-def loaded(system: ClusterSystem, seed: int) -> tuple[Service, Feeder, list[Event]]:
+def joining(system: ClusterSystem, seed: int) -> tuple[Service, Feeder, list[Event]]:
     """Return a worker at work on what a feeder feeds."""
     events = plan(seed=seed, jobs=6_000, pushes=60)
-    worker = start(system, "one")
-    worker.wait_for("ready; working")
-    feeder = Feeder(system.kafka.url, events, per_second=120)
-    feeder.start()
+    worker, feeder = loaded(system, events, per_second=120)
     system.read(topics.JOBS_JOINED, count=200)
     return worker, feeder, events
 
@@ -74,7 +72,7 @@ def finish(system: ClusterSystem, worker: Service, feeder: Feeder, events: list[
     "busy", [topics.JOBS_JOINED, topics.JOBS_INBOX, topics.changelog("pulseload", "pending-jobs")]
 )
 def test_the_leader_of_busy_partitions_killed(system: ClusterSystem, busy: str) -> None:
-    worker, feeder, events = loaded(system, seed=21)
+    worker, feeder, events = joining(system, seed=21)
     node = system.cluster.nodes[system.cluster.leader(busy)]
     assert feeder.is_alive()
     ended(node, node.kill)
@@ -87,7 +85,7 @@ def test_the_leader_of_busy_partitions_killed(system: ClusterSystem, busy: str) 
 
 @pytest.mark.parametrize("of_transactions", [False, True], ids=["group", "transactions"])
 def test_the_coordinator_killed(system: ClusterSystem, of_transactions: bool) -> None:
-    worker, feeder, events = loaded(system, seed=22)
+    worker, feeder, events = joining(system, seed=22)
     name = "pulseload-join-0" if of_transactions else "pulseload"
     number = system.cluster.coordinator(name, of_transactions=of_transactions)
     node = system.cluster.nodes[number]
@@ -103,7 +101,7 @@ def test_the_coordinator_killed(system: ClusterSystem, of_transactions: bool) ->
 
 
 def test_a_rolling_restart_of_all_nodes(system: ClusterSystem) -> None:
-    worker, feeder, events = loaded(system, seed=23)
+    worker, feeder, events = joining(system, seed=23)
     for node in system.cluster.nodes.values():
         assert feeder.is_alive()
         ended(node, node.stop)
@@ -115,7 +113,7 @@ def test_a_rolling_restart_of_all_nodes(system: ClusterSystem) -> None:
 def test_two_of_three_nodes_killed_hold_the_work_up_and_lose_nothing(
     system: ClusterSystem,
 ) -> None:
-    worker, feeder, events = loaded(system, seed=24)
+    worker, feeder, events = joining(system, seed=24)
     assert feeder.is_alive()
     for node in list(system.cluster.nodes.values())[:2]:
         ended(node, node.kill)

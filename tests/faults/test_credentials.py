@@ -3,7 +3,8 @@
 from urllib.parse import quote
 
 from tests.system.bridging import Load, arrived, ended, repeated, started
-from tests.system.harness import Pulse, Service, System, eventually
+from tests.system.harness import Service, System, eventually
+from tests.system.pulse import Pulse
 
 
 def closed(pulse: Pulse) -> int:
@@ -23,25 +24,17 @@ def cut_off(pulse: Pulse) -> None:
     eventually(lambda: closed(pulse), "there is a connection")
 
 
-def grant(pulse: Pulse, password: str, read: str) -> None:
-    own = f"^(queue/{pulse.user}/.*|exchange/{pulse.user}/.*)"
-    pulse.broker.add_user(pulse.user, password, pulse.vhost, own, own, read)
-
-
-READS = "^(queue/tester/.*|exchange/.*)"
-
-
 def test_the_password_is_changed_under_load(system: System) -> None:
     pulse = system.pulse
     bridge = started(system)
     with Load(pulse) as load:
-        grant(pulse, "another", READS)
+        pulse.grant(password="another")
         try:
             cut_off(pulse)
             assert bridge.wait() == 1
             load.more(300)
         finally:
-            grant(pulse, pulse.password, READS)
+            pulse.grant()
         bridge.start()
         load.more(300)
     assert "wrong password" in bridge.log
@@ -53,13 +46,13 @@ def test_a_permission_is_taken_away_under_load(system: System) -> None:
     pulse = system.pulse
     bridge = started(system)
     with Load(pulse) as load:
-        grant(pulse, pulse.password, "^$")
+        pulse.grant(read="^$")
         try:
             cut_off(pulse)
             bridge.wait_for("RabbitMQ refuses", times=2)
             load.more(300)
         finally:
-            grant(pulse, pulse.password, READS)
+            pulse.grant()
         bridge.wait_for("taking messages", times=2)
         load.more(300)
     went_on(system, bridge, load)

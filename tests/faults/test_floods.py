@@ -5,8 +5,8 @@ import pytest
 from pulseload import topics
 from tests.examples import body, job, push, task_id
 from tests.faults.history import Fed
-from tests.faults.load import Event, Feeder, check
-from tests.faults.workers import start
+from tests.faults.load import Event, check
+from tests.faults.workers import loaded
 from tests.system.harness import System, memory_peak
 
 pytestmark = pytest.mark.faults
@@ -36,10 +36,7 @@ def flood() -> list[Event]:
 
 def test_a_minute_of_invalid_jobs(system: System) -> None:
     events = flood()
-    worker = start(system, "one")
-    worker.wait_for("ready; working")
-    feeder = Feeder(system.kafka.url, events, per_second=PER_SECOND)
-    feeder.start()
+    worker, feeder = loaded(system, events, PER_SECOND)
     feeder.finish()
     check(system, events)
     assert memory_peak(worker) < 400

@@ -8,7 +8,7 @@ import pytest
 from tests.faults.copies import check_copies
 from tests.faults.load import Feeder, check, plan
 from tests.faults.supervising import Supervisor
-from tests.faults.workers import restart_if_ended, start, wipe
+from tests.faults.workers import loaded, restart_if_ended, start, wipe
 from tests.system.harness import System
 
 
@@ -67,10 +67,7 @@ def test_a_state_folder_deleted_under_a_running_worker_costs_a_restore(system: S
 
 def test_kafka_killed_and_restarted_under_load(system: System) -> None:
     events = plan(seed=5, jobs=6_000, pushes=60)
-    service = start(system, "one")
-    service.wait_for("ready; working")
-    feeder = Feeder(system.kafka.url, events, per_second=400)
-    feeder.start()
+    service, feeder = loaded(system, events, per_second=400)
     time.sleep(2)
     system.kafka.kill()
     time.sleep(2)
@@ -84,10 +81,7 @@ def test_kafka_killed_and_restarted_under_load(system: System) -> None:
 def test_kafka_stopped_and_restarted_under_load(system: System, times: int) -> None:
     # Each stop may make Kafka forget the end of a transaction.
     events = plan(seed=8, jobs=1_500 * times, pushes=15 * times)
-    service = start(system, "one")
-    service.wait_for("ready; working")
-    feeder = Feeder(system.kafka.url, events, per_second=400)
-    feeder.start()
+    service, feeder = loaded(system, events, per_second=400)
     with Supervisor(service):
         for _ in range(times):
             time.sleep(2)
@@ -102,10 +96,7 @@ def test_kafka_stopped_and_restarted_under_load(system: System, times: int) -> N
 @pytest.mark.faults
 def test_kafka_away_for_longer_than_every_timeout(system: System) -> None:
     events = plan(seed=9, jobs=3_000, pushes=30)
-    service = start(system, "one")
-    service.wait_for("ready; working")
-    feeder = Feeder(system.kafka.url, events, per_second=400)
-    feeder.start()
+    service, feeder = loaded(system, events, per_second=400)
     time.sleep(2)
     # A worker that starts meanwhile ends again, as a supervisor would see it.
     with Supervisor(service, at_most=20):

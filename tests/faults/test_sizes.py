@@ -16,7 +16,8 @@ from pipeline import dead_letters, joining, pushes
 from pulseload import headers, topics
 from pulseload.headers import Header
 from tests.examples import body, job, push, task_id
-from tests.system.harness import Pulse, Sent, System
+from tests.system.harness import Sent, System
+from tests.system.pulse import Pulse
 
 MIB = 1_048_576
 CARRIED = ("pulse.x", b"\0" * 8_000)

@@ -147,10 +147,7 @@ DAMAGES = {
 
 
 @pytest.mark.faults
-@pytest.mark.parametrize(
-    "damage",
-    [pytest.param(damage, id=name) for name, damage in DAMAGES.items()],
-)
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
 def test_a_damaged_copy_is_made_anew(system: System, damage: Callable[[Path], int]) -> None:
     first, second = halves(seed=31)
     worker = stopped(system, first)

@@ -2,6 +2,7 @@
 
 import shutil
 
+from tests.faults.load import Event, Feeder
 from tests.system.harness import Service, System
 
 
@@ -11,6 +12,15 @@ def start(system: System, name: str, session_timeout: int = 6) -> Service:
         PULSELOAD_INSTANCE_ID=name,
         PULSELOAD_SESSION_TIMEOUT=str(session_timeout),
     )
+
+
+def loaded(system: System, events: list[Event], per_second: float) -> tuple[Service, Feeder]:
+    """Return a worker that is at work, and what has begun to feed it."""
+    worker = start(system, "one")
+    worker.wait_for("ready; working")
+    feeder = Feeder(system.kafka.url, events, per_second)
+    feeder.start()
+    return worker, feeder
 
 
 def wipe(system: System, name: str) -> None:

@@ -15,7 +15,8 @@ from kombu.exceptions import OperationalError
 from pulseload import headers
 from pulseload.errors import Failure
 from tests.examples import body
-from tests.system.harness import Pulse, Read, Service, System, eventually
+from tests.system.harness import Read, Service, System, eventually
+from tests.system.pulse import Pulse
 
 GUEST = "exchange/guest/jobs"
 TREEHERDER = "exchange/taskcluster-treeherder/v1/jobs"

@@ -5,7 +5,8 @@ from typing import Any
 
 from kombu import Connection
 
-from tests.system.harness import BIN, Pulse, System
+from tests.system.harness import BIN, System
+from tests.system.pulse import Pulse
 
 QUEUE = "queue/tester/jobs"
 

@@ -6,8 +6,9 @@ import pytest
 
 from local.kafka import Kafka
 from local.rabbitmq import RabbitMQ
-from tests.system.harness import Pulse, System, memory_peak
+from tests.system.harness import System, memory_peak
 from tests.system.judging import Judge
+from tests.system.pulse import Pulse
 
 
 @pytest.fixture(scope="module")

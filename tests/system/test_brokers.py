@@ -13,7 +13,6 @@ from local.rabbitmq import RabbitMQ
 from pulseload.errors import Failure
 from pulseload.topics import Topic
 from tests.system.harness import (
-    Pulse,
     Sent,
     System,
     create_topics,
@@ -22,6 +21,7 @@ from tests.system.harness import (
     produce,
     read_all,
 )
+from tests.system.pulse import Pulse
 
 STOPS: list[Callable[[Kafka | RabbitMQ], None]] = [
     lambda broker: broker.stop(),

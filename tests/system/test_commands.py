@@ -18,7 +18,8 @@ from pulseload.kafka import Existing
 from pulseload.topics import Topic
 from tests.examples import job
 from tests.system.command import QUEUE, bind, failed, run
-from tests.system.harness import BIN, Pulse, System, create_topics
+from tests.system.harness import BIN, System, create_topics
+from tests.system.pulse import Pulse
 
 OWN = "exchange/tester/jobs"
 TREEHERDER = "exchange/taskcluster-treeherder/v1/jobs"

@@ -17,7 +17,8 @@ from pulseload import topics
 from pulseload.partitions import partition_of
 from tests.examples import HG_ROOT, body, hg_push, job, job_2016, push, task_id
 from tests.system.command import run
-from tests.system.harness import Pulse, System
+from tests.system.harness import System
+from tests.system.pulse import Pulse
 
 OWN = "exchange/tester/jobs"
 TREEHERDER = "exchange/taskcluster-treeherder/v1/jobs"

@@ -12,7 +12,8 @@ from pulseload import topics
 from tests.examples import body, job, push
 from tests.system.bridging import started
 from tests.system.command import failed, run
-from tests.system.harness import Pulse, System
+from tests.system.harness import System
+from tests.system.pulse import Pulse
 
 PASSWORD = "not-a-secret"
 LOGIN = "org.apache.kafka.common.security.plain.PlainLoginModule"

@@ -14,7 +14,8 @@ from pulseload import amqp
 from pulseload.errors import Failure
 from tests.examples import body
 from tests.system.bridging import GUEST, ended, started
-from tests.system.harness import Pulse, System
+from tests.system.harness import System
+from tests.system.pulse import Pulse
 
 
 @dataclass(frozen=True, slots=True)

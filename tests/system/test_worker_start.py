@@ -11,7 +11,8 @@ from local import ROOT, ports
 from local.kafka import Kafka
 from local.rabbitmq import RabbitMQ
 from pipeline.state import StateFolder
-from tests.system.harness import BIN, Pulse, System
+from tests.system.harness import BIN, System
+from tests.system.pulse import Pulse
 
 
 @pytest.fixture(scope="module")
