@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 import faust
 from aiokafka.errors import KafkaError
+from faust.tables import TableManager
 
 from pipeline import logs, stages
 from pipeline.runtime.batches import Batch, BatchSchema, CommittedTransport, scheduler
@@ -51,6 +52,13 @@ class _App(faust.App):  # type: ignore[misc]
         transport = CommittedTransport(self.conf.broker_consumer, self)
         transport.failed = self.ending.begin
         return transport
+
+
+class _Tables(TableManager):  # type: ignore[misc]
+    async def on_start(self) -> None:
+        # Faust would wait a second here for tables to be declared; none is Faust's own.
+        await self._update_channels()
+        await self.recovery.start()
 
 
 class _Worker(faust.Worker):  # type: ignore[misc]
@@ -159,6 +167,7 @@ def build(settings: Settings, folder: StateFolder) -> faust.App:
         autodiscover=False,
         store="memory://",
         datadir=folder.path / "faust",
+        TableManager=_Tables,
         Worker=_Worker,
         ConsumerScheduler=scheduler(lambda: ownership.epoch),
         broker_session_timeout=settings.pulseload_session_timeout,

@@ -104,5 +104,8 @@ async def restore(
         # Past the last record stand only marks of transactions: skip them next time.
         entry.store.write({}, {entry.table: max(ends[tp], entry.store.position(entry.table))})
     if rows:
+        # A worker that is killed again soon need not do it again.
+        for store in {id(entry.store): entry.store for entry in by_partition.values()}.values():
+            store.flush()
         log.info("restored %d rows in %.1f s", rows, time.monotonic() - began)
     return True

@@ -38,6 +38,9 @@ A compacted topic keeps the mark of a deleted row for `delete.retention.ms`; a c
 through it would keep the row for ever.
 """
 
+FLUSH_SECONDS: Final = 10.0
+"""How often what memory holds goes to disk: what a killed worker has to restore."""
+
 _FORMAT: Final = 2
 _META: Final = b"\x00format"
 _POSITION: Final = b"\x01"
@@ -138,6 +141,7 @@ class Store:
             shutil.rmtree(self.path, ignore_errors=True)
             self._damaged.unlink()
         self._open()
+        self._flushed = time.monotonic()
         if not self._usable():
             self.wipe()
 
@@ -230,11 +234,18 @@ class Store:
             batch.put(_META, self._meta())
         try:
             self._db.write(batch, self._unlogged)
+            if time.monotonic() - self._flushed > FLUSH_SECONDS:
+                self.flush()
         except Exception as error:
             raise Failure(
                 f"state in {self.path} cannot be written: {error}; nothing is lost, it is "
                 "restored at the next start"
             ) from error
+
+    def flush(self) -> None:
+        """Begin to bring to disk what only memory holds."""
+        self._db.flush(wait=False)
+        self._flushed = time.monotonic()
 
     def close(self) -> None:
         """Write what memory holds to disk, if that can be, and let go of the folder."""
