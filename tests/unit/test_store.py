@@ -114,6 +114,26 @@ def test_what_a_killed_process_leaves_is_behind_and_never_torn(path: Path) -> No
         store.close()
 
 
+def test_what_memory_holds_goes_to_disk_now_and_then(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.runtime.store.FLUSH_SECONDS", 0.2)
+    store = Store(path, TABLES)
+    store.write({"pushes": {b"a": b"1"}}, {"pushes": 1})
+    end = time.monotonic() + 10
+    while not list(path.glob("*.sst")) and time.monotonic() < end:
+        time.sleep(0.05)
+        store.write({}, {"pushes": 2})
+    # What a process that is killed now would leave.
+    left = path.with_name("left")
+    shutil.copytree(path, left)
+    copy = Store(left, TABLES)
+    assert copy.position("pushes") in (1, 2)
+    assert dict(copy.rows("pushes").scan(b"")) == {b"a": b"1"}
+    copy.close()
+    store.close()
+
+
 def test_a_store_whose_folder_was_deleted_is_closed_with_a_warning(
     path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
