@@ -150,3 +150,27 @@ def test_records_deleted_before_they_were_read_are_told(system: System) -> None:
     worker.start()
     worker.wait_for(r"jobs.inbox/1: 3 records were deleted by retention before they were read")
     assert joined(system, 6) == [task_id(number) for number in (0, 1, 2, 3, 4, 8)]
+
+
+def test_positions_of_before_they_had_topic_ids(system: System) -> None:
+    worker = worked(system, 5)
+    for stage in ("validate", "join"):
+        name = topics.changelog("pulseload", f"{stage}-positions")
+        rows = system.read(name)
+        assert all(re.fullmatch(rb"\d+ [\w-]{22}", row.value or b"") for row in rows)
+        system.produce(
+            name,
+            *(
+                Sent((row.value or b"").split()[0], row.key, partition=row.partition)
+                for row in rows
+            ),
+        )
+    feed(system, range(5, 8))
+    worker.start()
+    assert joined(system, 8) == [task_id(number) for number in range(8)]
+    assert worker.terminate() == 0
+    (inbox,) = [one for one in system.settings.topics if one.name == topics.JOBS_INBOX]
+    create_topics(system.kafka.url, [inbox])
+    feed(system, range(10, 60))
+    # From the first transaction on they have.
+    assert "jobs.inbox/1 was read up to 8 before the topic was made anew" in ended(worker)
