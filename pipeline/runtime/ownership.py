@@ -212,9 +212,9 @@ class Ownership:
             reached = Position.of(rows.get(tp.topic.encode()) or b"0")
             if reached.offset > ends[tp] or not reached.counts_in(ids[tp.topic]):
                 raise Failure(
-                    f"{tp.topic}/{tp.partition} ends at {ends[tp]}, but reached {reached.offset} "
-                    "before: it was emptied or made anew, and its table is lost; start anew under "
-                    "another PULSELOAD_APP_ID"
+                    f"{tp.topic}/{tp.partition} reached {reached.offset} before and ends at "
+                    f"{ends[tp]} now: it was emptied or made anew, and its table is lost; start "
+                    "anew under another PULSELOAD_APP_ID"
                 )
         inputs = [TopicPartition(topic, task.partition) for topic in task.stage.inputs]
         found = [rows.get(tp.topic.encode()) for tp in inputs]

@@ -134,6 +134,19 @@ def test_a_changelog_made_anew(system: System) -> None:
     assert "a changelog topic was emptied" in said
 
 
+def test_a_table_made_anew_that_has_grown_longer(system: System) -> None:
+    worker = worked(system, 5)
+    name = topics.changelog("pulseload", "pushes")
+    (row,) = system.read(name)
+    (changelog,) = [one for one in system.settings.topics if one.name == name]
+    create_topics(system.kafka.url, [changelog])
+    strange = [Sent(b"{}", key=b"strange:%d" % n, partition=row.partition) for n in range(20)]
+    system.produce(name, *strange)
+    said = ended(worker)
+    assert f"{name}/{row.partition} reached" in said
+    assert "it was emptied or made anew" in said
+
+
 def test_records_deleted_before_they_were_read_are_told(system: System) -> None:
     worker = worked(system, 5)
     feed(system, range(5, 9))
