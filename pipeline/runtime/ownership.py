@@ -13,6 +13,7 @@ from aiokafka.errors import KafkaError
 
 from pipeline.runtime.batches import Batch
 from pipeline.runtime.orphans import end_orphans
+from pipeline.runtime.position import Position
 from pipeline.runtime.restore import Changelog, learn, reader, restore
 from pipeline.runtime.stage import Stage
 from pipeline.runtime.store import Store
@@ -201,19 +202,30 @@ class Ownership:
         ends: Mapping[TopicPartition, int],
     ) -> None:
         """Make sure that the state and the group's committed offsets tell the same."""
+        await task.transactions.hold_to(
+            [*task.stage.inputs, *(tp.topic for tp in task.changelogs.values())]
+        )
+        ids = task.transactions.topic_ids
         rows = task.store.rows(task.stage.positions)
         for table in task.stage.tables:
             tp = task.changelogs[table]
-            reached = int(rows.get(tp.topic.encode()) or 0)
-            if reached > ends[tp]:
+            reached = Position.of(rows.get(tp.topic.encode()) or b"0")
+            if reached.offset > ends[tp] or not reached.counts_in(ids[tp.topic]):
                 raise Failure(
-                    f"{tp.topic}/{tp.partition} ends at {ends[tp]}, but reached {reached} before: "
-                    "it was emptied or made anew, and its table is lost; start anew under "
-                    "another PULSELOAD_APP_ID"
+                    f"{tp.topic}/{tp.partition} reached {reached.offset} before and ends at "
+                    f"{ends[tp]} now: it was emptied or made anew, and its table is lost; start "
+                    "anew under another PULSELOAD_APP_ID"
                 )
         inputs = [TopicPartition(topic, task.partition) for topic in task.stage.inputs]
         found = [rows.get(tp.topic.encode()) for tp in inputs]
-        positions = [int(row) if row else None for row in found]
+        places = [Position.of(row) if row else None for row in found]
+        for tp, place in zip(inputs, places, strict=True):
+            if place is not None and not place.counts_in(ids[tp.topic]):
+                raise Failure(
+                    f"{tp.topic}/{tp.partition} was read up to {place.offset} before the topic "
+                    "was made anew; start anew under another PULSELOAD_APP_ID"
+                )
+        positions = [place.offset if place else None for place in places]
         # All at once: each may take its time to agree.
         offsets = await asyncio.gather(*map(partial(self._committed, consumer), inputs, positions))
         missing: dict[str, int] = {}

@@ -32,6 +32,6 @@ class Stage:
         """The table every stage has.
 
         It holds by input topic the offset of the next record to work on, and by each table's
-        changelog topic an offset that this topic reaches.
+        changelog topic an offset that this topic reaches, each with the topic's id.
         """
         return f"{self.name}-positions"

@@ -9,9 +9,11 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError
 
 from pipeline.runtime.batches import Batch
 from pipeline.runtime.draft import Draft, Output
+from pipeline.runtime.position import Position
 from pipeline.runtime.records import Record
 from pipeline.runtime.stage import Stage, Tick
 from pipeline.runtime.steps import Step, reached
@@ -27,6 +29,9 @@ QUEUE_BYTES: Final = 16 * 1_048_576
 BATCH_RECORDS: Final = 4_000
 BATCH_BYTES: Final = 4 * 1_048_576
 """How much of what waits is worked on in one go."""
+
+WATCH_SECONDS: Final = 5.0
+"""How often an idle task looks whether its topics are still there: a new one may bring nothing."""
 
 TICK_SECONDS: Final = 1.0
 """How often a stage is told that time has passed."""
@@ -78,6 +83,7 @@ class Task:
         self._leaving = False
         self._paused = False
         self._running: asyncio.Task[None] | None = None
+        self._watching: asyncio.Task[None] | None = None
         self._ticked = time.monotonic()
         self.positions: dict[str, int] = {}
 
@@ -92,6 +98,7 @@ class Task:
         self._room.set()
         self._idle.set()
         self._running = asyncio.create_task(self._run(), name=str(self))
+        self._watching = asyncio.create_task(self._watch(), name=f"{self} topics")
 
     async def put(self, batch: Batch) -> None:
         """Queue a batch; waits while the queue is full. A pause meanwhile drops it.
@@ -146,6 +153,8 @@ class Task:
         self._leaving = True
         self._drop()
         self._wake.set()
+        if self._watching is not None:
+            self._watching.cancel()
         if self._running is not None:
             await asyncio.wait([self._running])
         await self.transactions.stop()
@@ -171,6 +180,15 @@ class Task:
             self._failed(error)
         finally:
             self._idle.set()
+
+    async def _watch(self) -> None:
+        try:
+            while True:
+                await asyncio.sleep(WATCH_SECONDS)
+                with contextlib.suppress(KafkaError):
+                    await self.transactions.require_topics()
+        except Failure as error:
+            self._failed(error)
 
     async def _tick(self, tick: Tick) -> None:
         clock = self.transactions.clock
@@ -224,16 +242,19 @@ class Task:
         draft = self._draft
         if draft.empty:
             return
-        positions = {topic.encode(): b"%d" % offset for topic, offset in draft.offsets.items()}
+        reaches = dict(draft.offsets)
         changes: dict[str, Mapping[bytes, bytes | None]] = {
             name: table.changes for name, table in draft.tables.items() if table.changes
         }
         # Without it a changelog that was emptied could not be told from one of few rows.
         for name, rows in changes.items():
-            least = self.store.position(name) + len(rows)
-            positions[self.changelogs[name].topic.encode()] = b"%d" % least
-        if positions:
-            changes[self.stage.positions] = positions
+            reaches[self.changelogs[name].topic] = self.store.position(name) + len(rows)
+        if reaches:
+            ids = self.transactions.topic_ids
+            changes[self.stage.positions] = {
+                topic.encode(): Position(offset, ids[topic]).row()
+                for topic, offset in reaches.items()
+            }
         for name, rows in changes.items():
             topic = self.changelogs[name].topic
             for key, value in rows.items():

@@ -3,8 +3,16 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Iterable,
+    Mapping,
+    Sequence,
+)
+from typing import Any, Final, TypeVar
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError, ProducerFenced
@@ -12,6 +20,7 @@ from aiokafka.errors import KafkaError, ProducerFenced
 from pipeline.runtime.clock import Clock
 from pipeline.runtime.draft import Output
 from pipeline.runtime.steps import Step, reached
+from pipeline.runtime.topic_ids import topic_ids
 from pulseload.errors import Failure
 
 TRANSACTION_SECONDS: Final = 20
@@ -20,11 +29,15 @@ TRANSACTION_SECONDS: Final = 20
 GIVE_UP_SECONDS: Final = 2 * TRANSACTION_SECONDS
 """After this long a worker gives up on Kafka and ends."""
 
+RETRY_SECONDS: Final = 0.1
+
 BATCH_BYTES: Final = 500_000
 """How large a batch of records grows; far below what any topic takes."""
 
 LOG_APPEND_TIME: Final = 1
 """How Kafka calls a timestamp that is the broker's."""
+
+_T = TypeVar("_T")
 
 log = logging.getLogger(__name__)
 
@@ -33,11 +46,22 @@ class Fenced(Failure):
     """Another worker has this task now. Nothing that was in hand was committed."""
 
 
+async def _until_told(ask: Callable[[], Awaitable[_T]]) -> _T:
+    while True:
+        try:
+            return await ask()
+        except KafkaError:
+            # Another broker is asked then, or the same one by a new connection.
+            await asyncio.sleep(RETRY_SECONDS)
+
+
 class Transactions:
     """The transactions of one task, told from all others by `transactional_id`.
 
     `start` fences whoever used the same id before and ends what they left open; from then on
     only this object can commit under that id. `clock` is set by what the broker answers.
+    `topic_ids` says which topics it works on, from `hold_to` on: nothing is committed any more
+    once one of them was deleted, or made anew under its name.
     """
 
     def __init__(self, group: str, stage: str, partition: int, clients: Mapping[str, Any]) -> None:
@@ -46,6 +70,7 @@ class Transactions:
         self._stage = stage
         self._clients = clients
         self.clock = Clock()
+        self.topic_ids: dict[str, str] = {}
 
     async def start(self) -> None:
         """Connect and fence. Raises Failure where that cannot be done."""
@@ -72,15 +97,33 @@ class Transactions:
             await self.stop()
             raise
 
+    async def hold_to(self, topics: Collection[str]) -> None:
+        """Learn which topics these are. Raises Failure where one is missing."""
+        async with self._bounded():
+            found = await _until_told(lambda: topic_ids(self._producer.client, topics))
+        for topic in topics:
+            if topic not in found:
+                raise Failure(f"topic {topic} is missing; run `pulseload topics`")
+        self.topic_ids = found
+
+    async def require_topics(self) -> None:
+        """Raise Failure where a topic is not there any more, KafkaError where Kafka fails."""
+        found = await topic_ids(self._producer.client, self.topic_ids)
+        for topic, topic_id in self.topic_ids.items():
+            if found.get(topic) != topic_id:
+                what = "made anew" if topic in found else "deleted"
+                raise Failure(f"topic {topic} was {what}; the next start tells what is to be done")
+
     async def commit(
         self, outputs: Sequence[Output], offsets: Mapping[str, int], partition: int
     ) -> dict[tuple[str, int], int]:
         """Send outputs and the input offsets of `partition` in one transaction, and commit it.
 
         Returns for each (topic, partition) written to the offset after its last record. Raises
-        `Fenced` where another worker has taken over, `Failure` where Kafka fails. Nothing of it
-        was committed then, unless the failure hit the commit itself; the process must end, and
-        the next `start` under this id settles either case.
+        `Fenced` where another worker has taken over, `Failure` where Kafka fails, or where a topic
+        is not there any more: what was read may be its successor's. Nothing of it was committed
+        then, unless the failure hit the commit itself; the process must end, and the next `start`
+        under this id settles either case.
         """
         async with self._bounded():
             return await self._commit(outputs, offsets, partition)
@@ -121,11 +164,16 @@ class Transactions:
     async def _commit(
         self, outputs: Sequence[Output], offsets: Mapping[str, int], partition: int
     ) -> dict[tuple[str, int], int]:
+        # Asked after the reading: what was read is of the topics that are there now.
+        there = asyncio.ensure_future(_until_told(self.require_topics))
         try:
             ends = await self._send_all(outputs, offsets, partition)
+            await there
             reached(Step.SENT, self._stage)
             await self._producer.commit_transaction()
         except BaseException:
+            there.cancel()
+            await asyncio.gather(there, return_exceptions=True)
             with contextlib.suppress(Exception):
                 async with asyncio.timeout(2):
                     await self._producer.abort_transaction()

@@ -134,6 +134,19 @@ def test_a_changelog_made_anew(system: System) -> None:
     assert "a changelog topic was emptied" in said
 
 
+def test_a_table_made_anew_that_has_grown_longer(system: System) -> None:
+    worker = worked(system, 5)
+    name = topics.changelog("pulseload", "pushes")
+    (row,) = system.read(name)
+    (changelog,) = [one for one in system.settings.topics if one.name == name]
+    create_topics(system.kafka.url, [changelog])
+    strange = [Sent(b"{}", key=b"strange:%d" % n, partition=row.partition) for n in range(20)]
+    system.produce(name, *strange)
+    said = ended(worker)
+    assert f"{name}/{row.partition} reached" in said
+    assert "it was emptied or made anew" in said
+
+
 def test_records_deleted_before_they_were_read_are_told(system: System) -> None:
     worker = worked(system, 5)
     feed(system, range(5, 9))
@@ -150,3 +163,27 @@ def test_records_deleted_before_they_were_read_are_told(system: System) -> None:
     worker.start()
     worker.wait_for(r"jobs.inbox/1: 3 records were deleted by retention before they were read")
     assert joined(system, 6) == [task_id(number) for number in (0, 1, 2, 3, 4, 8)]
+
+
+def test_positions_of_before_they_had_topic_ids(system: System) -> None:
+    worker = worked(system, 5)
+    for stage in ("validate", "join"):
+        name = topics.changelog("pulseload", f"{stage}-positions")
+        rows = system.read(name)
+        assert all(re.fullmatch(rb"\d+ [\w-]{22}", row.value or b"") for row in rows)
+        system.produce(
+            name,
+            *(
+                Sent((row.value or b"").split()[0], row.key, partition=row.partition)
+                for row in rows
+            ),
+        )
+    feed(system, range(5, 8))
+    worker.start()
+    assert joined(system, 8) == [task_id(number) for number in range(8)]
+    assert worker.terminate() == 0
+    (inbox,) = [one for one in system.settings.topics if one.name == topics.JOBS_INBOX]
+    create_topics(system.kafka.url, [inbox])
+    feed(system, range(10, 60))
+    # From the first transaction on they have.
+    assert "jobs.inbox/1 was read up to 8 before the topic was made anew" in ended(worker)
