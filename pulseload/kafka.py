@@ -92,6 +92,11 @@ async def admin(settings: Settings, within: float = TIMEOUT) -> AsyncIterator[AI
                 f"{settings.kafka_sasl_mechanism}; mend kafka_sasl_username, kafka_sasl_password "
                 "or kafka_sasl_mechanism"
             ) from error
+        except ssl.SSLCertVerificationError as error:
+            raise Failure(
+                f"{place}: its certificate is not accepted: {error.verify_message}; check the "
+                "host name, or name its authority's file in SSL_CERT_FILE"
+            ) from error
         except TimeoutError as error:
             raise Failure(
                 f"{place} does not answer within {within:g} s: {reason.text}; is it running, "
@@ -114,7 +119,7 @@ async def _start(client: AIOKafkaAdminClient, reason: "_Reason") -> None:
             await client.start()
             return
         except KafkaError:
-            if isinstance(reason.error, _REFUSED):
+            if isinstance(reason.error, (*_REFUSED, ssl.SSLCertVerificationError)):
                 raise reason.error from None
             await asyncio.sleep(_PAUSE)
 
