@@ -33,6 +33,9 @@ _REFUSED = (
     SaslAuthenticationFailed,
     UnsupportedSaslMechanismError,
 )
+_LOGGERS = ("aiokafka", "aiokafka.conn")
+"""Which of aiokafka's speak of connections."""
+
 _SET_ON_TOPIC = 1
 """The `config_source` of what was set on the topic itself, not the broker's default."""
 
@@ -125,20 +128,22 @@ async def _start(client: AIOKafkaAdminClient, reason: "_Reason") -> None:
 
 
 class _Reason(logging.Filter):
-    """Keeps aiokafka's lines about a connection that fails out of the log, and the last one."""
+    """Keeps aiokafka's lines about a connection out of the log, and why the last one failed."""
 
     text = "no answer"
     error: object = None
 
     def __enter__(self) -> Self:
-        logging.getLogger("aiokafka").addFilter(self)
+        for name in _LOGGERS:
+            logging.getLogger(name).addFilter(self)
         return self
 
     def __exit__(self, *_: object) -> None:
-        logging.getLogger("aiokafka").removeFilter(self)
+        for name in _LOGGERS:
+            logging.getLogger(name).removeFilter(self)
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if not str(record.msg).startswith("Unable "):
+        if not str(record.msg).startswith(("Unable ", "Sending username and password")):
             return True
         if isinstance(record.args, tuple) and record.args and str(record.args[-1]):
             self.error = record.args[-1]
