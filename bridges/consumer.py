@@ -30,8 +30,9 @@ READ_TIMEOUT: Final = 30
 WRITE_TIMEOUT: Final = 3
 """Seconds that RabbitMQ may take to accept what is written."""
 
-# py-amqp says AttributeError, too, where a connection has gone.
-_ERRORS: Final = (AMQPError, OSError, StructError, AttributeError)
+# py-amqp says AttributeError, too, where a connection has gone, and KeyError of a frame that comes
+# late, for a channel that is closed.
+_ERRORS: Final = (AMQPError, OSError, StructError, AttributeError, LookupError)
 
 
 class Lost(Exception):  # noqa: N818 - it happens to every connection
@@ -164,6 +165,6 @@ class Consumer:
             case AMQPError():
                 text = f"RabbitMQ ended the connection: {error.reply_text}"
             case _:
-                text = f"the connection to RabbitMQ broke: {error}"
+                text = f"the connection to RabbitMQ broke: {type(error).__name__}: {error}"
         self._lost = Lost(text)
         return self._lost

@@ -19,6 +19,9 @@ from pulseload.settings import Settings
 BATCH_BYTES: Final = 512 * 1_024
 """How many bytes of records go to a partition at once; a single larger record may."""
 
+REFUSED_PAUSE: Final = 10.0
+"""Seconds until a dead letter that Kafka refuses for its size is sent again."""
+
 log = logging.getLogger(__name__)
 
 
@@ -56,8 +59,9 @@ class Writer:
     async def write(self, records: Sequence[Record]) -> None:
         """Return when Kafka has confirmed every record, however long that takes.
 
-        A record that Kafka refuses for its size is written as its dead letter. Raises
-        Unconfirmed; the writer must then be started again.
+        A record that Kafka refuses for its size is written as its dead letter; where Kafka refuses
+        that, too, it is sent again until a person has mended the topic. Raises Unconfirmed; the
+        writer must then be started again.
         """
         left = list(records)
         try:
@@ -138,7 +142,15 @@ class Writer:
                     self._limits[topic] = size // 2
                     return [first, *others]
                 if first.topic == first.dead_letter:
-                    raise
+                    log.warning(
+                        "Kafka refuses a dead letter of %d bytes for %s: its max.message.bytes is "
+                        "too low; run `pulseload topics --alter`. Waiting for that, and "
+                        "acknowledging nothing",
+                        size,
+                        topic,
+                    )
+                    await asyncio.sleep(REFUSED_PAUSE)
+                    return [first, *others]
                 log.warning("Kafka refuses %s bytes for %s: dead letter", size, topic)
                 return [too_large(first), *others]
             sent += count

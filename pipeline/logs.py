@@ -1,6 +1,7 @@
 """What a worker's log holds: what a person must know, once, and nothing that is harmless."""
 
 import logging
+import math
 from typing import Final
 
 REPEAT_SECONDS: Final = 10.0
@@ -12,6 +13,17 @@ _HARMLESS: Final = (
     # Kafka refuses a produce for a moment after each commit (it checks the partition's part in
     # the transaction); aiokafka sends it again.
     "Got error produce response",
+)
+
+
+_ONCE: Final = (
+    # True as long as the settings are what they are; aiokafka says so for each connection.
+    "Sending username and password in the clear",
+)
+_PASSING: Final = (
+    # A group has no coordinator while a broker starts, the very first group even a while longer.
+    # If it stays so, it is told.
+    "Group Coordinator Request failed",
 )
 
 
@@ -41,13 +53,14 @@ class Tidy(logging.Filter):
         return self._first((record.name, message), record)
 
     def _first(self, line: tuple[str, str], record: logging.LogRecord) -> bool:
-        since, count = self._seen.get(line, (0.0, 0))
+        before = record.created if line[1].startswith(_PASSING) else -math.inf
+        since, count = self._seen.get(line, (before, 0))
         if record.created - since < REPEAT_SECONDS:
             self._seen[line] = since, count + 1
             return False
         if len(self._seen) == _REMEMBERED:
             self._seen.clear()
-        self._seen[line] = record.created, 0
+        self._seen[line] = math.inf if line[1].startswith(_ONCE) else record.created, 0
         if count:
             record.msg, record.args = f"{record.getMessage()} ({count} more like this)", ()
         return True

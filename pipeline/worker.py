@@ -32,6 +32,16 @@ PARTITION_FETCH_BYTES = 2 * 1_048_576
 BUFFERED_BATCHES = 16
 """How many batches Faust holds for one stage before it stops fetching what fills it."""
 
+REQUEST_SECONDS = 30
+"""After how long without an answer Faust gives a connection up, and so notices one that is
+half-open."""
+
+REBALANCE_SECONDS = 25
+"""How long a worker has to join in when its group is shared out anew. Less than a request may take:
+the answer to one who joins comes when all have."""
+
+SESSION_MARGIN_SECONDS = 5
+
 CLOSING_SECONDS = 2.0
 """How long a worker that must end waits for transactions in hand."""
 
@@ -171,6 +181,11 @@ def build(settings: Settings, folder: StateFolder) -> faust.App:
         Worker=_Worker,
         ConsumerScheduler=scheduler(lambda: ownership.epoch),
         broker_session_timeout=settings.pulseload_session_timeout,
+        # Faust takes no session timeout that is longer than a request's.
+        broker_request_timeout=max(
+            REQUEST_SECONDS, settings.pulseload_session_timeout + SESSION_MARGIN_SECONDS
+        ),
+        broker_rebalance_timeout=REBALANCE_SECONDS,
         broker_heartbeat_interval=settings.pulseload_session_timeout / 5,
         broker_max_poll_records=POLL_RECORDS,
         consumer_max_fetch_size=PARTITION_FETCH_BYTES,

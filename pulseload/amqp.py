@@ -1,5 +1,6 @@
 """AMQP URLs: whose they are, how they may be shown, and connections to them."""
 
+import errno
 import re
 import socket
 import ssl
@@ -19,6 +20,9 @@ HEARTBEAT = 30
 
 LOGIN_ERRORS = (AccessRefused, NotAllowed)
 """What a connection attempt raises where trying again cannot help: wrong user, password, host."""
+
+_CLOSED = (None, errno.ECONNRESET, errno.EPIPE)
+"""The `errno` of what ends when the other side closes; py-amqp gives none."""
 
 _TLS_OFF = frozenset({"0", "false", "no"})
 _PASSWORD = re.compile(r"^([A-Za-z][\w+.-]*://)?([^/:@]*:)?.*@", re.DOTALL)
@@ -149,4 +153,7 @@ def failure(url: str, error: BaseException) -> Failure:
             return Failure(f"{place} does not answer in time; is the host reachable?")
         case ConnectionRefusedError():
             return Failure(f"nothing listens at {parts.host}:{parts.port}; is RabbitMQ running?")
-    return Failure(f"{place}: the connection broke: {type(error).__name__}: {error}")
+    text = f"{place}: the connection broke: {type(error).__name__}: {error}"
+    if not parts.tls and isinstance(error, OSError) and error.errno in _CLOSED:
+        text += "; if this is a TLS port, write amqps:// or ?ssl=1"
+    return Failure(text)

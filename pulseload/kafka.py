@@ -33,6 +33,9 @@ _REFUSED = (
     SaslAuthenticationFailed,
     UnsupportedSaslMechanismError,
 )
+_LOGGERS = ("aiokafka", "aiokafka.conn")
+"""Which of aiokafka's speak of connections."""
+
 _SET_ON_TOPIC = 1
 """The `config_source` of what was set on the topic itself, not the broker's default."""
 
@@ -92,6 +95,11 @@ async def admin(settings: Settings, within: float = TIMEOUT) -> AsyncIterator[AI
                 f"{settings.kafka_sasl_mechanism}; mend kafka_sasl_username, kafka_sasl_password "
                 "or kafka_sasl_mechanism"
             ) from error
+        except ssl.SSLCertVerificationError as error:
+            raise Failure(
+                f"{place}: its certificate is not accepted: {error.verify_message}; check the "
+                "host name, or name its authority's file in SSL_CERT_FILE"
+            ) from error
         except TimeoutError as error:
             raise Failure(
                 f"{place} does not answer within {within:g} s: {reason.text}; is it running, "
@@ -114,26 +122,28 @@ async def _start(client: AIOKafkaAdminClient, reason: "_Reason") -> None:
             await client.start()
             return
         except KafkaError:
-            if isinstance(reason.error, _REFUSED):
+            if isinstance(reason.error, (*_REFUSED, ssl.SSLCertVerificationError)):
                 raise reason.error from None
             await asyncio.sleep(_PAUSE)
 
 
 class _Reason(logging.Filter):
-    """Keeps aiokafka's lines about a connection that fails out of the log, and the last one."""
+    """Keeps aiokafka's lines about a connection out of the log, and why the last one failed."""
 
     text = "no answer"
     error: object = None
 
     def __enter__(self) -> Self:
-        logging.getLogger("aiokafka").addFilter(self)
+        for name in _LOGGERS:
+            logging.getLogger(name).addFilter(self)
         return self
 
     def __exit__(self, *_: object) -> None:
-        logging.getLogger("aiokafka").removeFilter(self)
+        for name in _LOGGERS:
+            logging.getLogger(name).removeFilter(self)
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if not str(record.msg).startswith("Unable "):
+        if not str(record.msg).startswith(("Unable ", "Sending username and password")):
             return True
         if isinstance(record.args, tuple) and record.args and str(record.args[-1]):
             self.error = record.args[-1]

@@ -6,7 +6,7 @@ committed, how large a fetch is and how long it waits, and seeking to an offset 
 """
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,7 +38,7 @@ class Batch:
     An epoch ends when partitions are revoked: what was fetched before is fetched again by
     whoever owns the partition then, so that a batch of an earlier epoch must be dropped.
     `after` is where the fetch before it ended, in the same epoch: None for the first. `size` is
-    the bytes of all values together.
+    the bytes of all keys, values and headers together.
     """
 
     topic: str
@@ -86,6 +86,16 @@ class _Envelope:
         self.serialized_value_size = 0
 
 
+def _size(records: Iterable[Record]) -> int:
+    size = 0
+    for record in records:
+        size += len(record.key or b"") + len(record.value or b"")
+        for name, value in record.headers:
+            # Kafka has headers whose value is null.
+            size += len(name) + len(value or b"")
+    return size
+
+
 def scheduler(epoch: Callable[[], int]) -> type[DefaultSchedulingStrategy]:
     """Return a `ConsumerScheduler` that yields one `Batch` per partition of a fetch."""
 
@@ -104,8 +114,7 @@ def scheduler(epoch: Callable[[], int]) -> type[DefaultSchedulingStrategy]:
                 self._epoch = epoch()
                 self._ends.clear()
             after = self._ends.get(tp)
-            size = sum(len(record.value or b"") for record in records)
-            batch = Batch(tp.topic, tp.partition, self._epoch, after, records, size)
+            batch = Batch(tp.topic, tp.partition, self._epoch, after, records, _size(records))
             self._ends[tp] = batch.end
             return _Envelope(batch)
 

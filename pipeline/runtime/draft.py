@@ -140,7 +140,8 @@ class Table:
 class Draft:
     """What one transaction on one partition will write.
 
-    `partition` is the number of the task, `partitions` how many there are of every topic.
+    `partition` is the number of the task, `partitions` how many there are of every topic; `topics`
+    are those that the stage may send to.
     """
 
     def __init__(
@@ -148,6 +149,7 @@ class Draft:
         partition: int,
         partitions: int,
         rows: Mapping[str, Rows],
+        topics: Iterable[str],
         max_records: int = MAX_RECORDS,
         max_bytes: int = MAX_BYTES,
     ) -> None:
@@ -157,6 +159,7 @@ class Draft:
         self.offsets: dict[str, int] = {}
         self._load = Load()
         self.tables = {name: Table(below, self._load) for name, below in rows.items()}
+        self._topics = frozenset(topics)
         self._max_records = max_records
         self._max_bytes = max_bytes
 
@@ -168,7 +171,13 @@ class Draft:
         headers: Sequence[Header] = (),
         partition: int | None = None,
     ) -> None:
-        """Send a record to `partition`, or to the one its key belongs to."""
+        """Send a record to `partition`, or to the one its key belongs to.
+
+        Raises ValueError for a topic that the stage does not name among its outputs.
+        """
+        if topic not in self._topics:
+            # What Kafka left open in it would never be cleared.
+            raise ValueError(f"{topic} is none of the outputs that this stage names")
         if partition is None:
             partition = partition_of(key or b"", self.partitions)
         self.outputs.append(Output(topic, partition, key, value, list(headers)))

@@ -17,6 +17,8 @@ records: each `yield` is a place to commit.
 class Stage:
     """A step of the pipeline: its input and output topics, its tables and its pure functions.
 
+    It can send to no other topics than these.
+
     A *task* is a stage's work on one partition number, over all its input topics.
     """
 

@@ -94,7 +94,7 @@ class Task:
         """Begin to work on what is put. Store and `positions` must be right by now."""
         # Not before: a restore may have made the store anew.
         rows = {name: self.store.rows(name) for name in self.stage.tables}
-        self._draft = Draft(self.partition, self.partitions, rows)
+        self._draft = Draft(self.partition, self.partitions, rows, self.stage.outputs)
         self._room.set()
         self._idle.set()
         self._running = asyncio.create_task(self._run(), name=str(self))

@@ -31,6 +31,10 @@ GIVE_UP_SECONDS: Final = 2 * TRANSACTION_SECONDS
 
 RETRY_SECONDS: Final = 0.1
 
+IDLE_SECONDS: Final = 10
+"""After this long a connection without work is closed: while nobody uses it, nobody would notice
+that it is half-open, and its next transaction would wait for that."""
+
 BATCH_BYTES: Final = 500_000
 """How large a batch of records grows; far below what any topic takes."""
 
@@ -81,6 +85,7 @@ class Transactions:
             max_batch_size=BATCH_BYTES,
             linger_ms=0,
             request_timeout_ms=15_000,
+            connections_max_idle_ms=IDLE_SECONDS * 1_000,
             # Kafka refuses a produce for a moment after each commit; the default of 100 ms
             # would cost a quarter of the throughput.
             retry_backoff_ms=20,

@@ -10,6 +10,8 @@ from kombu import Connection
 
 from local.kafka import Kafka
 from local.rabbitmq import RabbitMQ
+from pulseload import topics
+from pulseload.topics import Topic
 from tests.system.bridging import (
     GUEST,
     PUSHES,
@@ -21,7 +23,8 @@ from tests.system.bridging import (
     send,
     started,
 )
-from tests.system.harness import System
+from tests.system.command import run
+from tests.system.harness import System, create_topics
 
 STOP_OR_KILL = pytest.mark.parametrize(
     "how", [pytest.param("stop", marks=pytest.mark.faults), "kill"]
@@ -120,6 +123,23 @@ def test_the_bridge_is_stopped_while_kafka_is_away(system: System) -> None:
         system.kafka.start()
         started(system, "again")
     assert repeated(arrived(system, load))["unmarked"] == 0
+
+
+def test_a_dead_letter_that_kafka_refuses_is_waited_for(system: System) -> None:
+    letters = Topic(topics.JOBS_DEAD_LETTER, 4, {"max.message.bytes": "1000"})
+    create_topics(system.kafka.url, [letters])
+    bridge = started(system)
+    send(system.pulse, "", "queue/tester/jobs", b"x" * 2_000)
+    bridge.wait_for(f"a dead letter of .* bytes for {letters.name}: .*topics --alter", times=2)
+    with Load(system.pulse) as load:
+        assert run(system, "topics", "--alter").returncode == 0
+        (letter,) = system.read(letters.name, count=1)
+        load.more(500)
+    assert letter.value == b"x" * 2_000
+    assert repeated(arrived(system, load)) == {}
+    assert bridge.log.count("taking messages") == 1
+    ended(system, bridge)
+    assert len(system.read(letters.name, count=1)) == 1
 
 
 def test_two_bridges_share_a_queue(system: System) -> None:

@@ -136,3 +136,7 @@ def test_a_restarted_worker_with_an_instance_id_disturbs_no_other(system: System
     lines = [line.partition("; ")[2] for line in two.log.splitlines() if "ready; w" in line]
     assert len(set(lines)) == 1
     assert one.log.count("ready; working") == 2
+
+
+def test_the_longest_session_timeout_that_the_settings_take(system: System) -> None:
+    assert ready(system.worker(PULSELOAD_SESSION_TIMEOUT="1800")).terminate() == 0

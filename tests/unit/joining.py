@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from pipeline.joining import PENDING, PUSHES, Join, Waiting
+from pipeline.joining import OUTPUTS, PENDING, PUSHES, Join, Waiting
 from pipeline.runtime.draft import Draft, Output
 from pulseload import topics
 from pulseload.headers import JOB_ID, Header
@@ -44,7 +44,7 @@ class Driver:
     def restart(self) -> None:
         """Begin with what is committed, as a new worker does."""
         self.join = Join(self._max_age, self.max_jobs_per_push, self.max_jobs)
-        self.draft = Draft(PARTITION, PARTITIONS, self.rows, self.max_records)
+        self.draft = Draft(PARTITION, PARTITIONS, self.rows, OUTPUTS, self.max_records)
 
     def commit(self) -> None:
         if self.draft.empty:

@@ -116,6 +116,8 @@ def test_what_is_no_amqp_url_is_refused(url: str) -> None:
         (TimeoutError("timed out"), "does not answer in time"),
         (ssl.SSLError(1, "wrong version number"), "does not speak TLS"),
         (OSError(113, "No route to host"), "No route to host"),
+        (ConnectionResetError(104, "reset"), "reset; if this is a TLS port, write amqps://"),
+        (OSError("Server closed"), "Server closed; if this is a TLS port, write amqps://"),
     ],
 )
 def test_errors_in_words(error: Exception, said: str) -> None:
@@ -123,6 +125,18 @@ def test_errors_in_words(error: Exception, said: str) -> None:
     assert said in text
     assert "s3cret" not in text
     assert "\n" not in text
+
+
+@pytest.mark.parametrize(
+    ("url", "error"),
+    [
+        ("amqps://host/", ConnectionResetError(104, "reset")),
+        ("amqp://host/?ssl=1", OSError("Server closed")),
+        ("amqp://host/", OSError(113, "No route to host")),
+    ],
+)
+def test_tls_is_no_hint_where_it_is_on_or_cannot_be_the_cause(url: str, error: Exception) -> None:
+    assert "TLS" not in str(amqp.failure(url, error))
 
 
 def test_a_connection_that_cannot_be_opened_is_a_failure() -> None:

@@ -3,6 +3,7 @@
 import asyncio
 from collections import namedtuple
 from pathlib import Path
+from typing import Any
 
 from pipeline.runtime.batches import Batch, scheduler
 from pipeline.runtime.draft import Draft
@@ -29,6 +30,13 @@ def test_each_partition_of_a_fetch_is_one_batch() -> None:
         ("jobs.inbox", 0, 3, 20, 6),
         ("jobs.inbox", 1, 3, 10, 8),
     ]
+
+
+def test_keys_and_headers_count_too() -> None:
+    headers: Any = [("name", b"1234"), ("null", None)]
+    records = [Message(b"x" * 10, key=b"k" * 5, headers=headers), Message(None)]
+    ((_, record),) = scheduler(lambda: 0)().iterate({INBOX: records})
+    assert record.value.size == 10 + 5 + 8 + 4
 
 
 def test_a_batch_knows_where_the_one_before_ended_even_if_nobody_took_that_one() -> None:

@@ -109,7 +109,7 @@ def test_partitions_are_those_of_kafka_s_own_partitioner(key: bytes, hashed: int
 
 
 def draft(max_records: int = 100, max_bytes: int = 1_000, **rows: Rows) -> Draft:
-    return Draft(1, 4, rows, max_records, max_bytes)
+    return Draft(1, 4, rows, ["t"], max_records, max_bytes)
 
 
 def test_a_record_goes_where_its_key_belongs_unless_told() -> None:
@@ -122,6 +122,13 @@ def test_a_record_goes_where_its_key_belongs_unless_told() -> None:
         Output("t", 3, b"abc", None, []),
         Output("t", partition_of(b"", 4), None, b"v", []),
     ]
+
+
+def test_nothing_is_sent_to_a_topic_that_the_stage_does_not_name() -> None:
+    own = draft()
+    with pytest.raises(ValueError, match="other is none of the outputs"):
+        own.send("other", b"k", b"v")
+    assert own.empty
 
 
 def test_offsets_are_those_behind_the_last_record() -> None:

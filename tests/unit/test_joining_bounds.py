@@ -9,6 +9,7 @@ from pipeline.joining import (
     EXPIRED_PUSH,
     EXPIRED_REASON,
     EXPIRED_WAITED,
+    OUTPUTS,
     PENDING,
     TOO_MANY,
     TOO_MANY_FOR_PUSH,
@@ -122,7 +123,7 @@ def test_a_partition_that_was_elsewhere_meanwhile_is_counted_again() -> None:
     task.process(valid(0), valid(1))
     elsewhere.process(push(), valid(2, OTHER_KEY))
     # The same stage, which outlives its tasks.
-    task.draft = Draft(PARTITION, PARTITIONS, task.rows)
+    task.draft = Draft(PARTITION, PARTITIONS, task.rows, OUTPUTS)
     task.process(valid(3, OTHER_KEY), valid(4, OTHER_KEY))
     assert task.sent(topics.JOBS_EXPIRED) == ids(2)
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from pipeline import pending
-from pipeline.joining import EXPIRED_REASON, PENDING, PUSHES, Waiting, group
+from pipeline.joining import EXPIRED_REASON, OUTPUTS, PENDING, PUSHES, Waiting, group
 from pipeline.runtime.draft import Draft, Output
 from pulseload import topics
 from tests.examples import DictRows, Message, task_id
@@ -71,7 +71,9 @@ class Bounded(RuleBasedStateMachine):
     @rule()
     def move_to_another_worker_and_back(self) -> None:
         # The stage stays as it is; only the draft is a new one.
-        self.task.draft = Draft(PARTITION, PARTITIONS, self.task.rows, self.task.max_records)
+        self.task.draft = Draft(
+            PARTITION, PARTITIONS, self.task.rows, OUTPUTS, self.task.max_records
+        )
 
     @rule(max_jobs_per_push=st.integers(1, 4), max_jobs=st.integers(1, 9))
     def restart_with_other_bounds(self, max_jobs_per_push: int, max_jobs: int) -> None:

@@ -5,6 +5,7 @@ from pipeline.joining import (
     EXPIRED_PUSH,
     EXPIRED_REASON,
     EXPIRED_WAITED,
+    OUTPUTS,
     PENDING,
     SWEEP_ROWS,
     Waiting,
@@ -129,7 +130,7 @@ def test_a_sweep_is_cut_into_transactions() -> None:
 def test_each_partition_is_swept_for_itself() -> None:
     one, other = Driver(max_records=100_000), Driver(max_records=100_000)
     other.join = one.join
-    other.draft = Draft(PARTITION + 1, PARTITIONS, other.rows, 100_000)
+    other.draft = Draft(PARTITION + 1, PARTITIONS, other.rows, OUTPUTS, 100_000)
     for task in (one, other):
         many_waiting(task, SWEEP_ROWS + 10)
     for _ in range(2):

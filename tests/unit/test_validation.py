@@ -9,7 +9,7 @@ import pytest
 
 from pipeline import dead_letters
 from pipeline.runtime.draft import Draft, Output
-from pipeline.validation import NAMED_AT_MOST, STAGE, Validation
+from pipeline.validation import NAMED_AT_MOST, OUTPUTS, STAGE, Validation
 from pulseload import headers, topics
 from pulseload.partitions import partition_of
 from pulseload.repositories import Repositories, Repository
@@ -48,7 +48,7 @@ def stage() -> Validation:
 
 
 def outputs(*messages: Message) -> list[Output]:
-    draft = Draft(2, PARTITIONS, {})
+    draft = Draft(2, PARTITIONS, {}, OUTPUTS)
     for _ in stage().process(messages, draft):
         pytest.fail("the draft was not full")
     last = messages[-1]
@@ -222,7 +222,7 @@ def test_pushes_elsewhere_are_ignored_and_named_once(caplog: pytest.LogCaptureFi
     validation = stage()
     for _ in range(2):
         messages = [Message(body(hg_push(repo_url=url)), HG) for url in urls]
-        draft = Draft(0, PARTITIONS, {})
+        draft = Draft(0, PARTITIONS, {}, OUTPUTS)
         assert list(validation.process(messages, draft)) == []
         assert draft.outputs == []
         assert draft.offsets == {HG: 1}
@@ -247,7 +247,7 @@ def test_odd_texts_in_headers_are_utf_8() -> None:
 
 def committed(messages: Iterable[Message], max_records: int) -> list[tuple[set[int], list[Output]]]:
     """The transactions that a runtime would make: offsets reached, outputs."""
-    draft = Draft(0, PARTITIONS, {}, max_records=max_records)
+    draft = Draft(0, PARTITIONS, {}, OUTPUTS, max_records=max_records)
     found = []
     for _ in stage().process(messages, draft):
         found.append((set(draft.offsets.values()), draft.outputs))
