@@ -88,9 +88,10 @@ def _items(text: str, at: int) -> list[Item] | Refusal:
     """Decode the items of a list whose bracket is behind us."""
     items: list[Item] = []
     at = _skip(text, at)
-    if text.startswith("]", at):
-        return Refusal(EMPTY, "the list has no items")
     mark = ","
+    if text.startswith("]", at):
+        mark = "]"
+        at = _skip(text, at + 1)
     while mark == ",":
         if len(items) == MAX_ITEMS:
             return Refusal(TOO_MANY_ITEMS, f"the list has more than {MAX_ITEMS:,} items")
@@ -106,7 +107,7 @@ def _items(text: str, at: int) -> list[Item] | Refusal:
         at = _skip(text, at + 1)
     if at != len(text):
         return _no_json("more follows the list", text, at)
-    return items
+    return items or Refusal(EMPTY, "the list has no items")
 
 
 def _skip(text: str, at: int) -> int:

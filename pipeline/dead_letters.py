@@ -28,8 +28,8 @@ MEANINGS: Final = {
     ),
     TOO_DEEP: "The value is nested too deep to be read or judged, about 1,000 levels.",
     TOO_MANY_ITEMS: (
-        "The value is a list of more than 10,000 items, or of fewer that would repeat a huge key "
-        "or huge headers."
+        "The value is a list of more than 10,000 items, or of fewer items or heads that would "
+        "repeat a huge key, author or headers."
     ),
     WRONG_TYPE: "The value, or this item of a list, is JSON but not an object.",
     INVALID_JOB: "The job is against the form of its source; the message says where and how.",

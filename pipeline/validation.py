@@ -26,7 +26,7 @@ OUTPUTS: Final = (
 )
 
 FAN_OUT_BYTES: Final = 16 * 1_048_576
-"""How many bytes of keys and headers the items of one list may repeat."""
+"""How many bytes the items of one list, or the heads of its pushes, may repeat."""
 
 NAMED_AT_MOST: Final = 100
 """How many repositories that are none of ours the log names; more are not remembered."""
@@ -78,8 +78,20 @@ class Validation:
         if isinstance(items, Refusal):
             _refuse(draft, topics.PUSHES_DEAD_LETTER, record, items)
             return
+        read: list[tuple[Item, list[tuple[bytes, bytes]] | Refusal | Ignored]] = []
+        size = 0
         for item in items:
             found = self._read(record.topic, item)
+            if isinstance(found, list):
+                size += sum(len(key) + len(value) for key, value in found)
+                size += len(found) * _size(carried)
+            if size > FAN_OUT_BYTES:
+                message = f"its pushes would repeat more than {FAN_OUT_BYTES:,} bytes"
+                refusal = Refusal(TOO_MANY_ITEMS, message)
+                _refuse(draft, topics.PUSHES_DEAD_LETTER, record, refusal)
+                return
+            read.append((item, found))
+        for item, found in read:
             if isinstance(found, Refusal):
                 _refuse(draft, topics.PUSHES_DEAD_LETTER, record, found, item)
             elif isinstance(found, Ignored):
@@ -130,13 +142,17 @@ def _items(record: Record, carried: Sequence[Header]) -> list[Item] | Refusal:
     items = decode(record.value)
     if isinstance(items, Refusal) or len(items) == 1:
         return items
-    repeated = len(record.key or b"") + sum(len(name) + len(text) for name, text in carried)
+    repeated = len(record.key or b"") + _size(carried)
     if len(items) * repeated > FAN_OUT_BYTES:
         return Refusal(
             TOO_MANY_ITEMS,
             f"{len(items)} items, each with a key and headers of {repeated} bytes, are too many",
         )
     return items
+
+
+def _size(carried: Iterable[Header]) -> int:
+    return sum(len(name) + len(text) for name, text in carried)
 
 
 def _refuse(

@@ -107,6 +107,7 @@ def test_items_of_a_list_are_cut_out_as_sent(
         (b"{'a': 1}", dead_letters.NOT_JSON),
         (b"{} {}", dead_letters.NOT_JSON),
         (b"[{}] x", dead_letters.NOT_JSON),
+        (b"[] x", dead_letters.NOT_JSON),
         (b"[{},]", dead_letters.NOT_JSON),
         (b"[{} {}]", dead_letters.NOT_JSON),
         (b"[{}", dead_letters.NOT_JSON),

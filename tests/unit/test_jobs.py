@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
-from hypothesis import strategies as st
 
 import schemas
 from pipeline import jobs
@@ -14,66 +13,7 @@ from pipeline.forms import form
 from pipeline.jobs import ANY, OF_2016, PROFILES, TODAY
 from pipeline.refusals import MAX_LENGTH
 from tests.examples import OTHER_REVISION, REVISION, REVISION_HASH, body, changed, job, job_2016
-
-HG = "hg.mozilla.org"
-BOTH = {"kind": HG, "project": "p", "revision": REVISION, "revision_hash": REVISION_HASH}
-HASH_ONLY = {"kind": HG, "project": "p", "revision_hash": REVISION_HASH}
-GITHUB = {"kind": "github.com", "project": "p", "owner": "o", "revision": REVISION}
-
-STARTS = [
-    job(),
-    job(coalesced=["a/0"], retryId=0, isRetried=False, origin={**job()["origin"], "id": 1}),
-    job_2016(),
-    job_2016(origin=BOTH),
-    job_2016(origin=HASH_ONLY),
-    job_2016(origin={**GITHUB, "pullRequestID": 5}),
-    job_2016(jobInfo=job()["jobInfo"]),
-]
-
-
-def places(value: Any, path: str = "") -> list[str]:
-    """Every path in a document, and one for a key that is not there in each object of it."""
-    pairs = value.items() if isinstance(value, dict) else enumerate(value)
-    found = [f"{path}colour"] if isinstance(value, dict) else []
-    for step, inner in pairs:
-        found.append(f"{path}{step}")
-        if isinstance(inner, dict | list):
-            found += places(inner, f"{path}{step}.")
-    return found
-
-
-LENGTHS = [0, 1, 2, *(n + d for n in (25, 40, 50, 70, 100, 125, 140, 255, 512) for d in (-1, 0, 1))]
-
-strings = st.builds(
-    lambda fill, length, end: (fill * length)[: max(length - len(end), 0)] + end,
-    st.sampled_from(["a", "0", "é", "_", "-", "٣", "😀", "/", ".", " ", "\ud800", "\0"]),
-    st.sampled_from(LENGTHS),
-    st.sampled_from(["", "", "\n", "\n\n", "\r\n", "g", "A", "\u2028"]),
-)
-choices = st.sampled_from(
-    [HG, "github.com", "pending", "success", "retry", "superseded", "build", REVISION, "1"]
-)
-numbers = st.sampled_from(
-    [0, 1, -1, 3, 4, 2, 0.0, 1.0, 1.5, -0.0, 1e300, 2**63, 2**64, -(2**64), 10**400, True, False]
-)
-others: st.SearchStrategy[Any] = st.sampled_from(
-    [None, [], {}, [[]], [{}], {"a": 1}, [1], ["a", "é"], [None]]
-)
-
-
-@st.composite
-def near_jobs(draw: st.DrawFn) -> dict[str, Any]:
-    """A valid job of either form with some of its values moved to an edge, or taken away."""
-    document = draw(st.sampled_from(STARTS))
-    for path in draw(st.lists(st.sampled_from(places(document)), max_size=3)):
-        value = draw(strings | choices | numbers | others)
-        try:
-            document = changed(document, path, value)
-        except (KeyError, TypeError, IndexError, ValueError):
-            # An earlier change took away what this path leads through.
-            continue
-    dropped = draw(st.sampled_from([None] * 5 + list(document)))
-    return {key: value for key, value in document.items() if key != dropped}
+from tests.fuzz.documents import BOTH, GITHUB, HASH_ONLY, HG, JOBS, near
 
 
 def verdict(raw: bytes, profile: str) -> str | None:
@@ -98,7 +38,7 @@ def check(raw: bytes) -> None:
 
 
 @settings(max_examples=600)
-@given(near_jobs())
+@given(near(JOBS))
 @example(job_2016(origin={**BOTH, "revision_hash": "a" * 39 + "\n"}))
 @example(job_2016(origin={**BOTH, "revision": "a" * 39 + "\n"}))
 @example(job_2016(origin={**BOTH, "revision": "a" * 39 + "\n", "pushLogID": 2**64}))
@@ -144,7 +84,7 @@ def test_verdicts_on_odd_bytes(old: bytes, new: bytes) -> None:
 
 
 @settings(max_examples=300)
-@given(near_jobs())
+@given(near(JOBS))
 def test_what_a_narrowed_schema_accepts_is_valid(document: dict[str, Any]) -> None:
     (item,) = decode(body(document))  # type: ignore[misc]
     reference = json.loads(item.raw)
@@ -153,7 +93,7 @@ def test_what_a_narrowed_schema_accepts_is_valid(document: dict[str, Any]) -> No
             assert schemas.validator(name).is_valid(reference)
 
 
-@pytest.mark.parametrize("start", STARTS)
+@pytest.mark.parametrize("start", JOBS)
 def test_ordinary_jobs_need_no_reference(start: dict[str, Any]) -> None:
     valid = [name for name in (TODAY, OF_2016) if schemas.validator(name).is_valid(start)]
     assert [name for name in (TODAY, OF_2016) if form(name).surely_accepts(start)] == valid

@@ -281,3 +281,15 @@ def test_a_list_that_would_repeat_a_huge_key_is_one_dead_letter() -> None:
     assert dict(letter.headers)[headers.ERROR_REASON] == dead_letters.TOO_MANY_ITEMS.encode()
     assert letter.value is not None
     assert letter.value.startswith(b"[1,1")
+
+
+def test_heads_that_would_repeat_huge_headers_are_one_dead_letter() -> None:
+    heads = [f"{number:040x}" for number in range(1_200)]
+    message = body([hg_push(heads=heads), hg_push(heads=heads)])
+    less = Message(message, HG, headers=[("pulse.cc", b"x" * 4_000)])
+    ((_, sent),) = committed([less], max_records=4_000)
+    assert [output.topic for output in sent] == [topics.PUSHES] * 2_400
+    (letter,) = outputs(Message(message, HG, headers=[("pulse.cc", b"x" * 8_000)]))
+    assert (letter.topic, letter.value) == (topics.PUSHES_DEAD_LETTER, message)
+    assert errors(letter)["reason"] == dead_letters.TOO_MANY_ITEMS
+    assert "index" not in errors(letter)
