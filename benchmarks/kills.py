@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Final
 
+import orjson
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from benchmarks import load
@@ -45,6 +46,8 @@ class Kills:
     bridge_mib: list[float] = field(default_factory=list)
     lost: int = 0
     doubled: int = 0
+    out_of_order: int = 0
+    mismatched: int = 0
 
     @property
     def figures(self) -> Sequence[Figure]:
@@ -55,6 +58,8 @@ class Kills:
             Figure("the longest pause", "s", [max(self.pauses)], most=10),
             Figure(f"lost of {self.jobs:,} jobs", "", [self.lost], most=0),
             Figure(f"doubled of {self.jobs:,} jobs", "", [self.doubled], most=0),
+            Figure("out of their push's order", "", [self.out_of_order], most=0),
+            Figure("joined with another push", "", [self.mismatched], most=0),
             Figure("worker's memory before a kill", "MiB", self.worker_mib),
             Figure("bridge's memory, first quarter", "MiB", self.bridge_mib[:quarter]),
             Figure("bridge's memory, last quarter", "MiB", self.bridge_mib[-quarter:]),
@@ -83,7 +88,7 @@ async def _measure(
     publishing = Steady(trial.ground.rabbitmq.url, RATE, _jobs(found.jobs))
     arrivals: list[float] = []
     came: Counter[bytes | None] = Counter()
-    reading = asyncio.create_task(_read(trial, found.jobs, arrivals, came))
+    reading = asyncio.create_task(_read(trial, found, arrivals, came))
     announcing = asyncio.create_task(_announce(trial, found.jobs))
     publishing.start()
     killed: list[float] = []
@@ -129,7 +134,7 @@ async def _announce(trial: Trial, jobs: int) -> None:
 
 
 async def _read(
-    trial: Trial, jobs: int, arrivals: list[float], came: Counter[bytes | None]
+    trial: Trial, found: Kills, arrivals: list[float], came: Counter[bytes | None]
 ) -> None:
     """Read until each job has come, and a little longer: what is doubled may come late."""
     consumer = AIOKafkaConsumer(
@@ -141,11 +146,19 @@ async def _read(
     async with consumer:
         numbers = range(trial.settings.pulseload_partitions)
         consumer.assign([TopicPartition(topics.JOBS_JOINED, number) for number in numbers])
+        numbers_of = {load.job_id(number).encode(): number for number in range(found.jobs)}
+        latest: dict[str, int] = {}
         last = time.monotonic()
-        while len(came) < jobs or time.monotonic() - last < APART[1]:
+        while len(came) < found.jobs or time.monotonic() - last < APART[1]:
             if time.monotonic() - last > TIMEOUT / 10:
                 return
             for records in (await consumer.getmany(timeout_ms=100)).values():
                 last = time.monotonic()
                 arrivals.append(last)
-                came.update(record.key for record in records)
+                for record in records:
+                    document = orjson.loads(record.value)
+                    push, number = document["push"]["revision"], numbers_of.get(record.key, -1)
+                    found.mismatched += document["job"]["origin"]["revision"] != push
+                    found.out_of_order += number < latest.get(push, -1)
+                    latest[push] = number
+                    came[record.key] += 1
