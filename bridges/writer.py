@@ -19,6 +19,9 @@ from pulseload.settings import Settings
 BATCH_BYTES: Final = 512 * 1_024
 """How many bytes of records go to a partition at once; a single larger record may."""
 
+REQUEST_SECONDS: Final = 15
+"""After how long without an answer a connection is given up, as it may be half-open."""
+
 REFUSED_PAUSE: Final = 10.0
 """Seconds until a dead letter that Kafka refuses for its size is sent again."""
 
@@ -83,6 +86,7 @@ class Writer:
             acks="all",
             enable_idempotence=True,
             max_batch_size=BATCH_BYTES,
+            request_timeout_ms=REQUEST_SECONDS * 1_000,
         )
         try:
             async with asyncio.timeout(kafka.TIMEOUT):

@@ -1,4 +1,4 @@
-"""Certificates and logins that are not right: each program says so in one line, and ends."""
+"""Certificates and logins that are not right: programs say so in one line, and most end."""
 
 import contextlib
 import re
@@ -231,14 +231,29 @@ def test_kafka_with_tls_on_a_port_without(system: System, kafka: Kafkas) -> None
     all_end(system, f"Kafka at {kafka.url} does not answer within 10 s")
 
 
-def test_kafka_with_a_wrong_password(system: System, kafka: Kafkas) -> None:
-    system.env |= {
+def login(kafka: Kafkas, password: str) -> dict[str, str]:
+    return {
         "KAFKA_URL": f"kafka://127.0.0.1:{kafka.login_port}",
         "KAFKA_SECURITY_PROTOCOL": "SASL_PLAINTEXT",
         "KAFKA_SASL_MECHANISM": "PLAIN",
         "KAFKA_SASL_USERNAME": "tester",
-        "KAFKA_SASL_PASSWORD": "wrong-word",
+        "KAFKA_SASL_PASSWORD": password,
     }
+
+
+def test_kafka_with_a_password_in_the_clear(system: System, kafka: Kafkas) -> None:
+    system.env |= login(kafka, "not-a-secret")
+    worker = system.worker()
+    worker.wait_for("ready; working")
+    assert worker.terminate() == 0
+    assert worker.log.count("Sending username and password in the clear") == 1
+    # The first group of all, whose coordinator is not there at once.
+    assert "Group Coordinator Request failed" not in worker.log
+    assert not PASSWORDS.search(worker.log)
+
+
+def test_kafka_with_a_wrong_password(system: System, kafka: Kafkas) -> None:
+    system.env |= login(kafka, "wrong-word")
     all_end(system, f"Kafka at 127.0.0.1:{kafka.login_port} refuses the login of 'tester'")
 
 

@@ -1,6 +1,7 @@
 """Trouble on the way between a bridge and its two brokers, which are well all the time."""
 
 import random
+import re
 import time
 from collections.abc import Iterator
 
@@ -116,6 +117,9 @@ def test_connections_to_kafka_are_half_open(system: System, to_kafka: Proxy) -> 
         load.more(500)
     assert to_kafka.swallowed > before
     assert repeated(arrived(system, load))["unmarked"] == 0
+    # Two time-outs, as one ends before the way is open again.
+    waited = re.findall(r"Kafka has confirmed after (\d+) s", bridge.log)
+    assert all(int(seconds) < 40 for seconds in waited), waited
     ended(system, bridge)
 
 
