@@ -31,6 +31,11 @@ def declare(connection: Any, settings: Settings) -> None:
     _declare_exchanges(connection, settings)
     mine = name(settings)
     wanted = bindings.wanted(settings.pulse_data_ingestion_sources)
+    try:
+        with _channel(connection, mine) as channel:
+            channel.queue_declare(mine, passive=True)
+    except NotFound:
+        log.warning("made the queue %s: what was published before now does not come", mine)
     with _channel(connection, mine) as channel:
         channel.queue_declare(mine, durable=True, auto_delete=False)
     for binding in wanted:

@@ -81,7 +81,7 @@ _Lines = Iterator[tuple[Verdict, str]]
 def _settings(loaded: Settings) -> _Lines:
     sources = len(loaded.pulse_data_ingestion_sources)
     repositories = len(loaded.pulseload_repositories)
-    yield "ok", f"{sources} exchanges to read, {repositories} repositories"
+    yield "ok", f"exchanges to read: {sources}, repositories: {repositories}"
     for line in settings.unknown_names():
         yield "problem", line
 
@@ -132,12 +132,16 @@ def _queue(connection: Connection, name: str) -> Generator[tuple[Verdict, str], 
         with connection.channel() as channel:
             state = channel.queue_declare(name, passive=True)
     except NotFound:
-        yield "ok", f"{name} is not there yet; the bridge makes it when it starts"
+        text = "the bridge makes it when it starts, and gets nothing of what is published before"
+        yield "unknown", f"{name} is not there: {text}"
         return False
     except ChannelError as error:
         yield "problem", f"{name}: {error.reply_text}; mend pulse_queue"
         return False
-    yield "ok", f"{name}: {state.message_count} messages wait, {state.consumer_count} bridges read"
+    yield (
+        "ok",
+        f"{name}: messages that wait: {state.message_count}, bridges: {state.consumer_count}",
+    )
     return True
 
 

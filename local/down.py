@@ -20,7 +20,7 @@ def main() -> None:
             mine.stop(*mine.parts)
     except Failure as failure:
         sys.exit(f"pulseload: {failure}")
-    print(f"stopped: {', '.join(running)}" if running else "nothing was running")
+    print(f"stopped: {', '.join(running)}" if running else f"nothing was running in {mine.home}")
 
 
 if __name__ == "__main__":

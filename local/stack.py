@@ -77,7 +77,8 @@ class Stack:
             "PULSELOAD_HOME": str(self.home),
         }
         wanted = settings.load(found, self._folder).pulse_data_ingestion_config
-        if wanted == settings.load({}, self.home).pulse_data_ingestion_config:
+        own = settings.load({}, self.home).pulse_data_ingestion_config
+        if wanted in (own, self.rabbitmq.url):
             found["PULSE_DATA_INGESTION_CONFIG"] = self.rabbitmq.url
             found.setdefault("PULSE_BINDINGS_API", self.rabbitmq.management_url)
         return found

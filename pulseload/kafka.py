@@ -190,8 +190,8 @@ def problems(wanted: Iterable[Topic], found: Mapping[str, Existing]) -> list[Pro
         if is_there.partitions != topic.partitions:
             text = (
                 f"{topic.name} has {is_there.partitions} partitions, not {topic.partitions}; set "
-                "pulseload_partitions to what all topics have, or delete the topic and run "
-                "`pulseload topics`"
+                "pulseload_partitions to the count that all topics were made with; for another "
+                "one, start anew (docs/what-happens-when.md)"
             )
             wrong.append(Problem(topic, "partitions", text))
         differing = [

@@ -15,7 +15,7 @@ from pulseload import amqp, repositories, topics
 from pulseload.errors import Failure
 from pulseload.repositories import Repository
 from pulseload.topics import Topic
-from pulseload.wording import problem, suggestion, value_shown
+from pulseload.wording import near, problem, suggestion, value_shown
 
 Kind = Literal["jobs", "hg-pushes", "github-pushes", "github-pull-requests"]
 
@@ -29,6 +29,7 @@ _BINDING_MAX_BYTES = 255
 _KAFKA_PORT = 9092
 _MAX_AGE = 10 * 365 * 86_400
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_SHARED_PREFIXES = ("PULSE_", "KAFKA_", "PENDING_")
 _OWN_PREFIXES = ("PULSELOAD_", "PULSE_DATA_INGESTION_", "KAFKA_SASL_", "KAFKA_SECURITY_")
 
 
@@ -130,7 +131,12 @@ def unknown_names(environ: Mapping[str, str] = os.environ) -> list[str]:
     return [
         f"{name} is no setting{suggestion(name, known)}"
         for name in sorted(environ)
-        if name.startswith(_OWN_PREFIXES) and name not in known
+        if name not in known
+        and (
+            name.startswith(_OWN_PREFIXES)
+            # Others have such names, too.
+            or (name.startswith(_SHARED_PREFIXES) and near(name, known))
+        )
     ]
 
 

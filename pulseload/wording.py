@@ -75,9 +75,16 @@ def _allowed(kind: str, schema: Mapping[str, Any]) -> str:
 
 def suggestion(word: str, known: Iterable[str]) -> str:
     """Return `; did you mean …?` or, where nothing is near, `; known: …`."""
+    known = list(known)
+    found = near(word, known)
+    return f"; did you mean {found}?" if found else "; known: " + ", ".join(known)
+
+
+def near(word: str, known: Iterable[str]) -> str | None:
+    """Return the name that a word may be a misspelling of, in capitals or not."""
     names = {name.lower(): name for name in known}
-    near = difflib.get_close_matches(word.lower(), names, n=1, cutoff=0.75)
-    return f"; did you mean {names[near[0]]}?" if near else "; known: " + ", ".join(names.values())
+    found = difflib.get_close_matches(word.lower(), names, n=1, cutoff=0.75)
+    return names[found[0]] if found else None
 
 
 def problem(schema: Mapping[str, Any], value: Any, name: str) -> str | None:

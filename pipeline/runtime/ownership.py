@@ -230,7 +230,8 @@ class Ownership:
         offsets = await asyncio.gather(*map(partial(self._committed, consumer), inputs, positions))
         missing: dict[str, int] = {}
         for tp, position, committed in zip(inputs, positions, offsets, strict=True):
-            if position is None and committed is None:
+            if position is None and not committed:
+                # Nothing was ever read of it.
                 continue
             where = f"{tp.topic}/{tp.partition}"
             if position is None or (committed is not None and committed != position):
@@ -256,7 +257,7 @@ class Ownership:
                 missing[tp.topic] = position
             task.positions[tp.topic] = position
         if missing:
-            log.warning("%s: the group's offsets had expired, set again from the state", task)
+            log.warning("%s: the group's offsets are gone, set again from the state", task)
             await task.transactions.commit([], missing, task.partition)
 
     async def _committed(

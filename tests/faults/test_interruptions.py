@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from pulseload import topics
 from tests.faults.copies import check_copies
 from tests.faults.load import Feeder, check, plan
 from tests.faults.supervising import Supervisor
@@ -49,19 +50,34 @@ def test_workers_that_come_before_the_first_commit_lose_nothing(system: System) 
 
 @pytest.mark.faults
 def test_a_state_folder_deleted_under_a_running_worker_costs_a_restore(system: System) -> None:
-    events = plan(seed=4, jobs=4_000, pushes=40)
-    service = start(system, "one")
-    feeder = Feeder(system.kafka.url, events, per_second=500)
-    feeder.start()
-    service.wait_for("ready; working")
+    events = plan(seed=4, jobs=14_000, pushes=40)
+    service, feeder = loaded(system, events, per_second=500)
     for _ in range(3):
         wipe(system, "one")
         time.sleep(1)
         service.kill()
         service.start()
         time.sleep(1.5)
+    wipe(system, "one")
+    assert service.wait() == 1
+    assert "cannot be written" in service.log
+    assert "Traceback" not in service.log
+    service.start()
     feeder.finish()
-    restart_if_ended(service)
+    check(system, events)
+
+
+def test_a_worker_asked_to_end_while_kafka_is_away(system: System) -> None:
+    events = plan(seed=15, jobs=3_000, pushes=40)
+    service, feeder = loaded(system, events, per_second=400)
+    system.read(topics.JOBS_JOINED, count=300)
+    system.kafka.kill()
+    assert service.terminate() == 1
+    assert "Traceback" not in service.log
+    assert "CancelledError" not in service.log
+    system.kafka.start()
+    service.start()
+    feeder.finish()
     check(system, events)
 
 

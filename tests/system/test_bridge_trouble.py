@@ -182,6 +182,22 @@ def test_the_queue_is_deleted_under_load(system: System) -> None:
     ended(system, bridge)
 
 
+def test_a_queue_that_was_deleted_while_no_bridge_ran_is_told(system: System) -> None:
+    told = "made the queue .*: what was published before now does not come"
+    bridge = started(system)
+    bridge.wait_for(told)
+    assert bridge.terminate() == 0
+    bridge.start()
+    bridge.wait_for("taking messages", times=2)
+    assert len(re.findall(told, bridge.log)) == 1
+    assert bridge.terminate() == 0
+    system.pulse.delete_queue()
+    bridge.start()
+    bridge.wait_for("taking messages", times=3)
+    assert len(re.findall(told, bridge.log)) == 2
+    assert bridge.terminate() == 0
+
+
 def test_what_is_in_hand_when_the_queue_is_deleted_goes_to_kafka(system: System) -> None:
     bridge = started(system)
     system.kafka.process.signal(signal.SIGSTOP)

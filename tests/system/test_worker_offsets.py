@@ -50,22 +50,31 @@ def ended(worker: Service) -> str:
     return str(reason)
 
 
-def commit(system: System, offset: int) -> None:
+def commit(system: System, offset: int, place: TopicPartition = INBOX) -> None:
     """Move the group's offset, as Kafka's tools do."""
 
     async def committed() -> bool:
         async with AIOKafkaConsumer(
             bootstrap_servers=system.kafka.url, group_id="pulseload", enable_auto_commit=False
         ) as consumer:
-            consumer.assign([INBOX])
+            consumer.assign([place])
             try:
-                await consumer.commit({INBOX: offset})
+                await consumer.commit({place: offset})
             except KafkaError:
                 # The group is not empty yet.
                 return False
             return True
 
     eventually(lambda: asyncio.run(committed()), "an offset is committed")
+
+
+def test_offsets_of_what_was_never_read_moved_to_its_beginning(system: System) -> None:
+    worker = worked(system, 5)
+    untouched = TopicPartition(topics.JOBS_INBOX, 2)
+    commit(system, 0, untouched)
+    worker.start()
+    feed(system, range(5, 8))
+    assert len(joined(system, 8)) == 8
 
 
 @pytest.mark.faults
@@ -97,7 +106,7 @@ def test_offsets_that_have_expired_are_set_again_from_the_state(system: System) 
 
     eventually(deleted, "the group is deleted")
     worker.start()
-    worker.wait_for("the group's offsets had expired, set again from the state")
+    worker.wait_for("the group's offsets are gone, set again from the state")
     assert joined(system, 8) == [task_id(number) for number in range(8)]
     assert worker.terminate() == 0
     worker.start()

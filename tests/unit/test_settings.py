@@ -224,10 +224,16 @@ def test_unknown_names_are_pointed_out() -> None:
         "PULSELOAD_HOME": "x",
         "PULSE_DATA_INGESTION_SOURCE": "x",
         "PULSE_SERVER": "the sound server's",
+        "PULSE_QUEU": "mine",
+        "KAFKA_ULR": "x",
+        "KAFKA_HEAP_OPTS": "Kafka's own",
+        "KAFKA_PORT": "of bin/up",
     }
     assert settings.unknown_names(environ) == [
+        "KAFKA_ULR is no setting; did you mean KAFKA_URL?",
         "PULSELOAD_PARTITION is no setting; did you mean PULSELOAD_PARTITIONS?",
         "PULSE_DATA_INGESTION_SOURCE is no setting; did you mean PULSE_DATA_INGESTION_SOURCES?",
+        "PULSE_QUEU is no setting; did you mean PULSE_QUEUE?",
     ]
 
 
