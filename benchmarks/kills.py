@@ -106,8 +106,10 @@ async def _measure(
     found.doubled = sum(count > 1 for count in came.values())
     if unknown := came.keys() - names:
         raise Failure(f"{len(unknown)} jobs came that were not published")
-    gaps = list(pairwise(arrivals))
-    for at, until in zip(killed, [*killed[1:], arrivals[-1]], strict=True):
+    # What never came back is a pause until the end.
+    ended = time.monotonic()
+    gaps = list(pairwise([*arrivals, ended] if found.lost else arrivals))
+    for at, until in zip(killed, [*killed[1:], ended], strict=True):
         found.pauses.append(max(b - a for a, b in gaps if b > at and a < until))
 
 

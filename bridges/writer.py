@@ -15,6 +15,7 @@ from pulseload import kafka
 from pulseload.errors import Failure
 from pulseload.partitions import partition_of
 from pulseload.settings import Settings
+from pulseload.topics import INPUT_MAX_BYTES
 
 BATCH_BYTES: Final = 512 * 1_024
 """How many bytes of records go to a partition at once; a single larger record may."""
@@ -23,7 +24,7 @@ REQUEST_SECONDS: Final = 15
 """After how long without an answer a connection is given up, as it may be half-open."""
 
 REFUSED_PAUSE: Final = 10.0
-"""Seconds until a dead letter that Kafka refuses for its size is sent again."""
+"""Seconds until a record that Kafka should take, and refuses for its size, is sent again."""
 
 log = logging.getLogger(__name__)
 
@@ -62,9 +63,9 @@ class Writer:
     async def write(self, records: Sequence[Record]) -> None:
         """Return when Kafka has confirmed every record, however long that takes.
 
-        A record that Kafka refuses for its size is written as its dead letter; where Kafka refuses
-        that, too, it is sent again until a person has mended the topic. Raises Unconfirmed; the
-        writer must then be started again.
+        A record that is larger than an input topic takes is written as its dead letter. Where Kafka
+        refuses one for its size that it should take, it is sent again until a person has mended
+        the topic. Raises Unconfirmed; the writer must then be started again.
         """
         left = list(records)
         try:
@@ -145,15 +146,17 @@ class Writer:
                 if count > 1:
                     self._limits[topic] = size // 2
                     return [first, *others]
-                if first.topic == first.dead_letter:
+                if first.topic == first.dead_letter or size <= INPUT_MAX_BYTES:
                     log.warning(
-                        "Kafka refuses a dead letter of %d bytes for %s: its max.message.bytes is "
-                        "too low; run `pulseload topics --alter`. Waiting for that, and "
-                        "acknowledging nothing",
+                        "Kafka refuses a record of %d bytes for %s: its max.message.bytes is too "
+                        "low; run `pulseload topics --alter`. Waiting for that, and acknowledging "
+                        "nothing",
                         size,
                         topic,
                     )
                     await asyncio.sleep(REFUSED_PAUSE)
+                    # It may be mended.
+                    self._limits.pop(topic, None)
                     return [first, *others]
                 log.warning("Kafka refuses %s bytes for %s: dead letter", size, topic)
                 return [too_large(first), *others]

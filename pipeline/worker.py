@@ -67,8 +67,9 @@ class _App(faust.App):  # type: ignore[misc]
 class _Tables(TableManager):  # type: ignore[misc]
     async def on_start(self) -> None:
         # Faust would wait a second here for tables to be declared; none is Faust's own.
-        await self._update_channels()
-        await self.recovery.start()
+        if not self.should_stop:
+            await self._update_channels()
+            await self.recovery.start()
 
 
 class _Worker(faust.Worker):  # type: ignore[misc]

@@ -187,7 +187,7 @@ class Task:
                 await asyncio.sleep(WATCH_SECONDS)
                 with contextlib.suppress(KafkaError):
                     await self.transactions.require_topics()
-        except Failure as error:
+        except Exception as error:  # noqa: BLE001 - without it nobody would look any more
             self._failed(error)
 
     async def _tick(self, tick: Tick) -> None:

@@ -3,11 +3,18 @@
 aiokafka has no request that asks for them: it stops at version 5 of Metadata, ids come with 10.
 """
 
+import asyncio
 import base64
 from collections.abc import Collection
 from typing import Any, Final
 
 from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import (
+    KafkaConnectionError,
+    RequestTimedOutError,
+    UnknownTopicOrPartitionError,
+    for_code,
+)
 from aiokafka.protocol.abstract import AbstractType
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import (
@@ -20,10 +27,15 @@ from aiokafka.protocol.types import (
     TaggedFields,
 )
 
+from pulseload.errors import Failure
+
+ANSWER_SECONDS: Final = 3.0
+"""How long one broker is waited for before another is asked."""
+
 _METADATA: Final = 3
 _VERSION: Final = 12
-_NONE: Final = bytes(16)
-"""In a request: the topic is named. In an answer: there is no such topic."""
+_NAMED: Final = bytes(16)
+"""In place of an id: the topic is asked for by its name."""
 
 
 class _Uuid(AbstractType):  # type: ignore[misc]
@@ -110,21 +122,46 @@ class TopicsRequest(Request[_MetadataRequest]):  # type: ignore[misc]
 
     def build(self, request: type[_MetadataRequest]) -> _MetadataRequest:
         """Return what is sent."""
-        return request([(_NONE, name, {}) for name in self._names], False, False, {})
+        return request([(_NAMED, name, {}) for name in self._names], False, False, {})
 
 
 def told(response: MetadataResponse) -> dict[str, str]:
-    """Return the ids in an answer by topic, written as Kafka's tools write them."""
-    return {
-        name: base64.urlsafe_b64encode(topic_id).decode().rstrip("=")
-        for _, name, topic_id, *_ in response.topics
-        if topic_id != _NONE
-    }
+    """Return the ids in an answer by topic, written as Kafka's tools write them.
+
+    Topics that do not exist are left out. Raises KafkaError where Kafka does not tell of one.
+    """
+    found = {}
+    for code, name, topic_id, *_ in response.topics:
+        if code == UnknownTopicOrPartitionError.errno:
+            continue
+        if code:
+            raise for_code(code)(name)
+        found[name] = base64.urlsafe_b64encode(topic_id).decode().rstrip("=")
+    return found
 
 
 async def topic_ids(client: AIOKafkaClient, names: Collection[str]) -> dict[str, str]:
     """Return the ids of those of the named topics that exist, as one of the brokers knows them.
 
-    Raises KafkaError where that broker does not answer.
+    Raises KafkaError where that broker does not answer within `ANSWER_SECONDS`, or does not tell;
+    Failure where Kafka is too old to have ids.
     """
-    return told(await client.send(client.get_random_node(), TopicsRequest(names)))
+    asked = asyncio.ensure_future(client.send(client.get_random_node(), TopicsRequest(names)))
+    asked.add_done_callback(_seen)
+    done, _ = await asyncio.wait([asked], timeout=ANSWER_SECONDS)
+    if not done:
+        # It is left to aiokafka, which closes a connection that does not answer in its time.
+        raise RequestTimedOutError
+    try:
+        return told(asked.result())
+    except NotImplementedError as error:
+        raise Failure("this Kafka has no ids of topics: it must be 3.1 or newer") from error
+    except KeyError as error:
+        # aiokafka's, of a connection that was closed meanwhile.
+        raise KafkaConnectionError("the connection was closed") from error
+
+
+def _seen(asked: "asyncio.Future[Any]") -> None:
+    """Take note of a failure that nobody waits for any more."""
+    if not asked.cancelled():
+        asked.exception()

@@ -54,7 +54,9 @@ async def _until_told(ask: Callable[[], Awaitable[_T]]) -> _T:
     while True:
         try:
             return await ask()
-        except KafkaError:
+        except KafkaError as error:
+            if not error.retriable:
+                raise
             # Another broker is asked then, or the same one by a new connection.
             await asyncio.sleep(RETRY_SECONDS)
 
@@ -103,8 +105,11 @@ class Transactions:
             raise
 
     async def hold_to(self, topics: Collection[str]) -> None:
-        """Learn which topics these are. Raises Failure where one is missing."""
-        async with self._bounded():
+        """Learn which topics these are.
+
+        Raises Failure where one is missing; KafkaError or TimeoutError where Kafka does not tell.
+        """
+        async with asyncio.timeout(GIVE_UP_SECONDS):
             found = await _until_told(lambda: topic_ids(self._producer.client, topics))
         for topic in topics:
             if topic not in found:

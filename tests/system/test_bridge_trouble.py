@@ -130,7 +130,7 @@ def test_a_dead_letter_that_kafka_refuses_is_waited_for(system: System) -> None:
     create_topics(system.kafka.url, [letters])
     bridge = started(system)
     send(system.pulse, "", "queue/tester/jobs", b"x" * 2_000)
-    bridge.wait_for(f"a dead letter of .* bytes for {letters.name}: .*topics --alter", times=2)
+    bridge.wait_for(f"a record of .* bytes for {letters.name}: .*topics --alter", times=2)
     with Load(system.pulse) as load:
         assert run(system, "topics", "--alter").returncode == 0
         (letter,) = system.read(letters.name, count=1)

@@ -1,6 +1,7 @@
 """Ids of topics on the wire, and in the rows that tell how far a topic was read."""
 
 import pytest
+from aiokafka.errors import KafkaError
 
 from pipeline.runtime.position import Position
 from pipeline.runtime.topic_ids import MetadataResponse, TopicsRequest, told
@@ -23,6 +24,14 @@ def test_ids_are_told_of_the_topics_that_exist() -> None:
     gone: tuple[object, ...] = (3, "gone", bytes(16), False, [], -2147483648, {})
     answer = MetadataResponse(0, [(1, "host", 9092, None, {})], "id", 1, [there, gone], {})
     assert told(MetadataResponse.decode(answer.encode())) == {"there": WRITTEN}
+
+
+@pytest.mark.parametrize("code", [29, 5, -1])
+def test_what_kafka_does_not_tell_is_not_taken_for_gone(code: int) -> None:
+    refused: tuple[object, ...] = (code, "secret", bytes(16), False, [], -2147483648, {})
+    answer = MetadataResponse(0, [(1, "host", 9092, None, {})], "id", 1, [refused], {})
+    with pytest.raises(KafkaError):
+        told(MetadataResponse.decode(answer.encode()))
 
 
 def test_a_position_is_written_with_the_id_of_its_topic() -> None:
