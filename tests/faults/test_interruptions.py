@@ -32,6 +32,7 @@ def test_a_worker_frozen_beyond_the_session_timeout_does_no_harm(system: System)
     for service in services:
         restart_if_ended(service)
     check(system, events)
+    assert any("was taken over by another worker" in service.log for service in services)
 
 
 def test_workers_that_come_before_the_first_commit_lose_nothing(system: System) -> None:

@@ -39,6 +39,7 @@ def test_two_machines_with_one_instance_id(system: System) -> None:
     second.wait_for("ready; working")
     feed(system, topics.JOBS_INBOX, *range(5, 10))
     assert joined(system, 10) == ids(*range(10))
+    assert "was taken over by another worker" in first.log + second.log
     # Neither may have done it besides the other.
     for worker in (first, second):
         worker.kill()

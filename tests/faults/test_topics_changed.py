@@ -106,8 +106,15 @@ def test_an_input_topic_deleted(system: System) -> None:
     assert joined(system, 7) == ids(0, 1, 2, 3, 4, 7, 8)
 
 
-@pytest.mark.faults
-@pytest.mark.parametrize("count", [3, 7, 50], ids=["shorter", "as long", "longer"])
+@pytest.mark.parametrize(
+    "count",
+    [
+        pytest.param(3, marks=pytest.mark.faults),
+        pytest.param(7, marks=pytest.mark.faults),
+        50,
+    ],
+    ids=["shorter", "as long", "longer"],
+)
 def test_an_input_topic_made_anew_under_a_running_worker(system: System, count: int) -> None:
     worker = at_work(system)
     (inbox,) = [one for one in system.settings.topics if one.name == topics.JOBS_INBOX]
@@ -121,7 +128,6 @@ def test_an_input_topic_made_anew_under_a_running_worker(system: System, count: 
     assert joined(system, 5 + count) == ids(*range(5), *range(10, 10 + count))
 
 
-@pytest.mark.faults
 def test_an_input_topic_made_anew_while_no_worker_runs(system: System) -> None:
     worker = at_work(system)
     assert worker.terminate() == 0

@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,8 @@ from local import ROOT, ports
 from local.kafka import Kafka
 from local.rabbitmq import RabbitMQ
 from pipeline.state import StateFolder
-from tests.system.harness import BIN, System
+from pulseload import topics
+from tests.system.harness import BIN, System, create_topics
 from tests.system.pulse import Pulse
 
 
@@ -60,7 +62,19 @@ def test_topics_missing(system: System) -> None:
 
 def test_other_partition_counts(system: System) -> None:
     said = refused(system, PULSELOAD_PARTITIONS="3")
-    assert "has 4 partitions, not 3; set pulseload_partitions to what all topics have" in said
+    assert "has 4 partitions, not 3; set pulseload_partitions to the count that all" in said
+
+
+def test_a_topic_that_could_lose_records(system: System) -> None:
+    (inbox,) = [one for one in system.settings.topics if one.name == topics.JOBS_INBOX]
+    unsafe = replace(inbox, config={**inbox.config, "message.timestamp.type": "CreateTime"})
+    create_topics(system.kafka.url, [unsafe])
+    try:
+        said = refused(system)
+        assert "jobs.inbox has message.timestamp.type=CreateTime instead of LogAppendTime" in said
+        assert "pulseload topics --alter" in said
+    finally:
+        create_topics(system.kafka.url, [inbox])
 
 
 @pytest.mark.parametrize(
