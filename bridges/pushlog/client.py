@@ -1,6 +1,7 @@
 """The HTTP client: one bounded, polite request at a time, and one line for whatever goes wrong."""
 
 import asyncio
+import ssl
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -79,7 +80,7 @@ class Client:
     async def __aenter__(self) -> Self:
         limits = self._limits
         self._session = ClientSession(
-            connector=TCPConnector(limit=limits.connections),
+            connector=TCPConnector(limit=limits.connections, ssl=ssl.create_default_context()),
             cookie_jar=DummyCookieJar(),
             headers={"User-Agent": f"pulseload/{__version__}", "Accept": "application/json"},
             timeout=ClientTimeout(

@@ -113,7 +113,8 @@ def test_every_push_once_and_in_order_whatever_comes_meanwhile(
         found = sorted(one for one in there if page.start < one <= page.end)
         if dice.random() < 0.3:
             # Between the server's two looks.
-            there = {one for one in ids if one <= max(there, default=0) + dice.randrange(60)}
+            newest = max(there, default=0) + dice.randrange(60)
+            there = {one for one in ids if one <= newest}
         last = max(there, default=0)
         if last < page.start:
             break
