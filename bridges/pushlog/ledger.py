@@ -6,7 +6,7 @@ import json
 import logging
 import time
 from collections.abc import Iterable
-from typing import Final
+from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError, ProducerFenced
@@ -19,10 +19,7 @@ from pulseload.settings import Settings
 from pulseload.topics import INPUT_MAX_BYTES, PUSHES_INBOX, PUSHLOG_CURSORS
 
 TRANSACTION_SECONDS: Final = 20
-"""After this long Kafka ends a transaction that a killed bridge left open."""
-
-GIVE_UP_SECONDS: Final = 2 * TRANSACTION_SECONDS
-"""After this long a transaction that Kafka does not finish is given up."""
+"""After this long Kafka ends a transaction that is open, and the bridge gives it up."""
 
 GRACE: Final = 2.0
 """Seconds that the transaction in hand has when the bridge is asked to end."""
@@ -61,7 +58,7 @@ class Ledger:
             retry_backoff_ms=20,
         )
         try:
-            async with asyncio.timeout(GIVE_UP_SECONDS):
+            async with asyncio.timeout(TRANSACTION_SECONDS):
                 # What a former bridge left open is ended here, so that the cursors are final.
                 await self._producer.start()
                 return await self._cursors()
@@ -102,17 +99,13 @@ class Ledger:
         place = json.dumps({"project": repository.name, "push_id": cursor}).encode()
         began = time.monotonic()
         try:
-            async with asyncio.timeout(GIVE_UP_SECONDS):
+            async with asyncio.timeout(TRANSACTION_SECONDS):
                 await producer.begin_transaction()
-                sent = [
-                    await producer.send(PUSHES_INBOX, key=one.key, value=one.value)
-                    for one in records
-                ]
+                sent = [await _send(producer, PUSHES_INBOX, one.key, one.value) for one in records]
                 key = plain(repository.url).encode()
-                sent.append(await producer.send(PUSHLOG_CURSORS, key=key, value=place))
-                for outcome in await asyncio.gather(*sent, return_exceptions=True):
-                    if isinstance(outcome, BaseException):
-                        raise outcome
+                sent.append(await _send(producer, PUSHLOG_CURSORS, key, place))
+                # A commit does not ask whether each of them was written.
+                await asyncio.gather(*sent)
                 await producer.commit_transaction()
         except ProducerFenced as error:
             if time.monotonic() - began > TRANSACTION_SECONDS:
@@ -151,6 +144,15 @@ class Ledger:
         finally:
             await consumer.stop()
         return found
+
+
+async def _send(
+    producer: AIOKafkaProducer, topic: str, key: bytes, value: bytes
+) -> asyncio.Future[Any]:
+    sent: asyncio.Future[Any] = await producer.send(topic, key=key, value=value)
+    # What the first failure is, is raised; the others are the same, and no news.
+    sent.add_done_callback(lambda one: one.cancelled() or one.exception())
+    return sent
 
 
 def _learn(cursors: dict[str, int], key: bytes | None, value: bytes | None) -> None:
