@@ -4,6 +4,7 @@ import asyncio
 import logging
 import random
 import signal
+import time
 from collections import Counter
 from collections.abc import Coroutine, Iterable
 from typing import Any, Final, NoReturn
@@ -18,6 +19,9 @@ from pulseload.settings import Settings
 FIRST_PAUSE: Final = 0.25
 LONGEST_PAUSE: Final = 15.0
 """Seconds until Kafka is tried again: each pause is twice the one before, up to the longest."""
+
+STEADY: Final = 10.0
+"""Seconds after which Kafka counts as well again, and the pauses begin anew."""
 
 REPORT: Final = 60.0
 """Seconds between two lines with counts; with nothing to count there is none."""
@@ -48,6 +52,7 @@ class Bridge:
         self._settings = settings
         self._ledger = Ledger(settings)
         self._counts: Counter[str] = Counter()
+        self._since: float | None = None
         self._started = False
         self._repositories = [one for one in settings.pulseload_repositories if one.polled]
 
@@ -78,7 +83,7 @@ class Bridge:
                     except (Failure, Lost) as trouble:
                         if not self._started:
                             raise
-                        if isinstance(trouble, Lost):
+                        if self._since is not None and time.monotonic() - self._since > STEADY:
                             told, pause = "", FIRST_PAUSE
                         if str(trouble) != told:
                             told = str(trouble)
@@ -91,9 +96,10 @@ class Bridge:
 
     async def _session(self, pollers: list[Poller]) -> None:
         """Poll for as long as Kafka takes what comes."""
+        self._since = None
         try:
             cursors = await self._ledger.start()
-            self._started = True
+            self._since, self._started = time.monotonic(), True
             count, interval = len(pollers), self._settings.pushlog_interval
             log.info(
                 "polling %d repositories, each every %d s, to Kafka at %s",

@@ -45,6 +45,7 @@ class Ledger:
         self.transactional_id = f"{settings.pulseload_app_id}-pushlog"
         self._settings = settings
         self._producer: AIOKafkaProducer | None = None
+        self._finished = True
         self._alone = asyncio.Lock()
 
     async def start(self) -> dict[str, int]:
@@ -57,6 +58,7 @@ class Ledger:
             max_request_size=INPUT_MAX_BYTES,
             retry_backoff_ms=20,
         )
+        self._finished = True
         try:
             async with asyncio.timeout(TRANSACTION_SECONDS):
                 # What a former bridge left open is ended here, so that the cursors are final.
@@ -95,11 +97,13 @@ class Ledger:
 
     async def _commit(self, repository: Repository, records: Iterable[Record], cursor: int) -> None:
         producer = self._producer
-        assert producer is not None  # noqa: S101 - for the type checker
+        if producer is None or not self._finished:
+            raise Lost("the transaction before this one has failed")
         place = json.dumps({"project": repository.name, "push_id": cursor}).encode()
         began = time.monotonic()
         try:
             async with asyncio.timeout(TRANSACTION_SECONDS):
+                self._finished = False
                 await producer.begin_transaction()
                 sent = [await _send(producer, PUSHES_INBOX, one.key, one.value) for one in records]
                 key = plain(repository.url).encode()
@@ -107,13 +111,13 @@ class Ledger:
                 # A commit does not ask whether each of them was written.
                 await asyncio.gather(*sent)
                 await producer.commit_transaction()
+                self._finished = True
         except ProducerFenced as error:
             if time.monotonic() - began > TRANSACTION_SECONDS:
                 # By Kafka itself, which had waited for too long.
                 raise Lost("Kafka ended a transaction that took too long") from error
             raise Fenced(
-                f"another pushlog bridge has taken over as {self.transactional_id}; run one only, "
-                "or give each a pulseload_app_id"
+                f"another pushlog bridge has taken over as {self.transactional_id}; run one only"
             ) from error
         except (KafkaError, TimeoutError) as error:
             raise Lost(

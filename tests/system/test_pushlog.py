@@ -12,12 +12,13 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from aiokafka import TopicPartition
 
 from bridges.pushlog.position import PAGE
 from pulseload.topics import INPUT_MAX_BYTES, PUSHES, PUSHES_INBOX, PUSHLOG_CURSORS
 from tests.examples import body, hg_push, job
 from tests.pushlogs import Handler, Log, Server
-from tests.system.harness import BIN, Read, Sent, Service, System, eventually
+from tests.system.harness import BIN, Read, Sent, Service, System, eventually, kill_after
 
 SAMPLES = Path(os.environ.get("TREEHERDER_SAMPLES", "/nowhere"))
 """Treeherder's `tests/sample_data/pulse_consumer`, where it is at hand."""
@@ -123,21 +124,25 @@ def test_it_goes_on_where_it_was(system: System, server: Server) -> None:
     ended(bridge)
 
 
+@pytest.mark.parametrize("kills", [20, pytest.param(100, marks=pytest.mark.faults)])
 def test_a_bridge_that_is_killed_at_any_moment_loses_and_doubles_nothing(
-    system: System, server: Server
+    system: System, server: Server, kills: int
 ) -> None:
-    dice = random.Random(5)
+    dice = random.Random(kills)
     bridge = poll(system, server)
     begun(system, server, bridge)
-    for kill in range(20):
+    for kill in range(kills):
         for log in server.logs.values():
             log.push(dice.choice([1, 3, 30, PAGE + 5]), changesets=dice.choice([1, 20]))
-        time.sleep(dice.uniform(0, 0.8) + (0.4 if kill % 2 else 0))
-        bridge.kill()
+        if kill % 2:
+            # In the middle of a transaction, as a rule.
+            server["one"].push(PAGE, changesets=20)
+            place = TopicPartition(PUSHES_INBOX, dice.randrange(4))
+            kill_after(bridge, system.kafka.url, place, dice.randrange(1, 8))
+        else:
+            time.sleep(dice.uniform(0, 1.5))
+            bridge.kill()
         bridge.start()
-        if dice.random() < 0.7:
-            bridge.wait_for("polling ", times=2)
-            time.sleep(dice.uniform(0, 1.2))
     begun(system, server, bridge)
     for log in server.logs.values():
         check(system, log)
