@@ -9,6 +9,8 @@ from collections import Counter
 from collections.abc import Coroutine, Iterable
 from typing import Any, Final, NoReturn
 
+from aiokafka.errors import KafkaError
+
 from bridges.pushlog.client import Client
 from bridges.pushlog.ledger import Fenced, Ledger, Lost
 from bridges.pushlog.poller import Poller
@@ -36,13 +38,21 @@ async def run(settings: Settings) -> None:
     """
     task = asyncio.current_task()
     assert task is not None  # noqa: S101 - for the type checker
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(_unheard)
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+        loop.add_signal_handler(number, task.cancel)
     bridge = Bridge(settings)
     try:
         await bridge.run()
     except asyncio.CancelledError:
         log.info("ended, as asked: %s", bridge.total)
+
+
+def _unheard(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    # One failure of Kafka is in many of aiokafka's futures; whoever waits for it is told.
+    if not isinstance(context.get("exception"), KafkaError):
+        loop.default_exception_handler(context)
 
 
 class Bridge:

@@ -6,7 +6,7 @@ import json
 import logging
 import time
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Final
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError, ProducerFenced
@@ -105,9 +105,12 @@ class Ledger:
             async with asyncio.timeout(TRANSACTION_SECONDS):
                 self._finished = False
                 await producer.begin_transaction()
-                sent = [await _send(producer, PUSHES_INBOX, one.key, one.value) for one in records]
+                sent = [
+                    await producer.send(PUSHES_INBOX, key=one.key, value=one.value)
+                    for one in records
+                ]
                 key = plain(repository.url).encode()
-                sent.append(await _send(producer, PUSHLOG_CURSORS, key, place))
+                sent.append(await producer.send(PUSHLOG_CURSORS, key=key, value=place))
                 # A commit does not ask whether each of them was written.
                 await asyncio.gather(*sent)
                 await producer.commit_transaction()
@@ -148,15 +151,6 @@ class Ledger:
         finally:
             await consumer.stop()
         return found
-
-
-async def _send(
-    producer: AIOKafkaProducer, topic: str, key: bytes, value: bytes
-) -> asyncio.Future[Any]:
-    sent: asyncio.Future[Any] = await producer.send(topic, key=key, value=value)
-    # What the first failure is, is raised; the others are the same, and no news.
-    sent.add_done_callback(lambda one: one.cancelled() or one.exception())
-    return sent
 
 
 def _learn(cursors: dict[str, int], key: bytes | None, value: bytes | None) -> None:

@@ -61,7 +61,12 @@ def check(system: System, log: Log, after: int = 0) -> None:
 
 
 def cursors(system: System) -> dict[str, Any]:
-    return {(one.key or b"").decode(): one.json["push_id"] for one in system.read(PUSHLOG_CURSORS)}
+    """Return the cursors by address."""
+    found: dict[str, Any] = {}
+    for one in system.read(PUSHLOG_CURSORS):
+        if one.value and one.value.startswith(b"{"):
+            found[(one.key or b"").decode()] = one.json["push_id"]
+    return found
 
 
 def ended(bridge: Service) -> None:
