@@ -1,39 +1,12 @@
 """`python -m bridges`: Pulse to Kafka."""
 
-import asyncio
-import logging
-import sys
-
+from bridges import program
 from bridges.bridge import run
-from pulseload import settings
-from pulseload.errors import Failure
-
-log = logging.getLogger("bridges")
-
-
-def _shown(record: logging.LogRecord) -> bool:
-    # Libraries speak of each attempt and of what comes back as an error anyhow. They are silenced
-    # here and not at their loggers: why Kafka does not answer is known from what aiokafka says.
-    return record.name.partition(".")[0] not in ("aiokafka", "amqp", "kombu")
 
 
 def main() -> None:
-    """Run the bridge; exits with 0 when asked to end, with 1 and one line on a failure."""
-    logging.basicConfig(
-        level=logging.INFO,
-        format="%(asctime)s %(levelname)s bridge: %(message)s",
-        stream=sys.stderr,
-    )
-    for handler in logging.getLogger().handlers:
-        handler.addFilter(_shown)
-    try:
-        wanted = settings.load()
-        for line in settings.unknown_names():
-            log.warning("%s", line)
-        asyncio.run(run(wanted))
-    except Failure as failure:
-        print(f"pulseload: {failure}", file=sys.stderr)
-        sys.exit(1)
+    """Run the bridge from Pulse, as `program.main` says."""
+    program.main("bridge", run)
 
 
 if __name__ == "__main__":

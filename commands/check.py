@@ -81,7 +81,8 @@ _Lines = Iterator[tuple[Verdict, str]]
 def _settings(loaded: Settings) -> _Lines:
     sources = len(loaded.pulse_data_ingestion_sources)
     repositories = len(loaded.pulseload_repositories)
-    yield "ok", f"exchanges to read: {sources}, repositories: {repositories}"
+    polled = sum(one.polled for one in loaded.pulseload_repositories)
+    yield "ok", f"exchanges to read: {sources}, repositories: {repositories}, to poll: {polled}"
     for line in settings.unknown_names():
         yield "problem", line
 

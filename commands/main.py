@@ -8,6 +8,7 @@ import pulseload
 from commands.bridge import bridge
 from commands.check import check
 from commands.publish import publish
+from commands.pushlog import pushlog
 from commands.topics import topics
 from pulseload.errors import Failure
 
@@ -45,6 +46,7 @@ def main() -> None:
       pulseload check                     what is wrong, and how to mend it
       pulseload topics                    create the Kafka topics
       pulseload bridge                    run the bridge from Pulse to Kafka
+      pulseload pushlog                   poll the push logs of hg repositories
       pulseload publish try.staging amqp://me:secret@pulse.mozilla.org:5671/?ssl=1 job.json
       faust -A pipeline worker            run a worker
     """  # noqa: D301 - click's mark for text that keeps its lines
@@ -53,6 +55,7 @@ def main() -> None:
 main.add_command(bridge)
 main.add_command(check)
 main.add_command(publish)
+main.add_command(pushlog)
 main.add_command(topics)
 
 if __name__ == "__main__":

@@ -13,8 +13,8 @@ class Repository:
     """One repository; `name` is the project that jobs name in `origin.project`.
 
     `branches` are those that belong to it, with `*` as a wildcard; none means all. They and
-    `pull_requests` matter to Git repositories only. Pushes of one that is not `active` are not
-    taken.
+    `pull_requests` matter to Git repositories only, `pushlog` to those of hg. Pushes of one that
+    is not `active` are not taken.
     """
 
     name: str
@@ -23,6 +23,12 @@ class Repository:
     branches: tuple[str, ...] = ()
     pull_requests: bool = False
     active: bool = True
+    pushlog: bool = True
+
+    @property
+    def polled(self) -> bool:
+        """Whether its push log is to be polled."""
+        return self.active and self.kind == "hg" and self.pushlog
 
     @classmethod
     def read(cls, row: Mapping[str, Any]) -> "Repository":

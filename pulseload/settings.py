@@ -28,9 +28,16 @@ STAGES: Final = ("validate", "join")
 _BINDING_MAX_BYTES = 255
 _KAFKA_PORT = 9092
 _MAX_AGE = 10 * 365 * 86_400
+_MAX_INTERVAL = 86_400
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _SHARED_PREFIXES = ("PULSE_", "KAFKA_", "PENDING_")
-_OWN_PREFIXES = ("PULSELOAD_", "PULSE_DATA_INGESTION_", "KAFKA_SASL_", "KAFKA_SECURITY_")
+_OWN_PREFIXES = (
+    "PULSELOAD_",
+    "PULSE_DATA_INGESTION_",
+    "KAFKA_SASL_",
+    "KAFKA_SECURITY_",
+    "PUSHLOG_",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +73,7 @@ class Settings:
     pulseload_partitions: int
     pulseload_replication: int
     pulseload_repositories: tuple[Repository, ...]
+    pushlog_interval: int
     pulseload_stages: tuple[str, ...]
     pulseload_instance_id: str | None
     pulseload_home: Path
@@ -255,15 +263,16 @@ def _settings(values: dict[str, Any], names: Mapping[str, str]) -> Settings:
     )
     values["pulseload_stages"] = tuple(values["pulseload_stages"])
     values["pulseload_home"] = Path(values["pulseload_home"])
-    values["pending_max_age"] = _seconds(values["pending_max_age"], names["pending_max_age"])
+    for key, most in (("pending_max_age", _MAX_AGE), ("pushlog_interval", _MAX_INTERVAL)):
+        values[key] = _seconds(values[key], names[key], most)
     return Settings(**values)
 
 
-def _seconds(age: int | str, name: str) -> int:
-    text = str(age)
+def _seconds(duration: int | str, name: str, most: int) -> int:
+    text = str(duration)
     seconds = int(text.rstrip("smhd")) * _SECONDS.get(text[-1], 1)
-    if seconds > _MAX_AGE:
-        raise Failure(f"{name} is {value_shown(age)}; allowed: at most {_MAX_AGE} seconds")
+    if seconds > most:
+        raise Failure(f"{name} is {value_shown(duration)}; allowed: at most {most} seconds")
     return seconds
 
 

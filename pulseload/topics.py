@@ -6,6 +6,7 @@ from typing import Final
 
 JOBS_INBOX: Final = "jobs.inbox"
 PUSHES_INBOX: Final = "pushes.inbox"
+PUSHLOG_CURSORS: Final = "pushlog.cursors"
 JOBS_VALID: Final = "jobs.valid"
 PUSHES: Final = "pushes"
 JOBS_JOINED: Final = "jobs.joined"
@@ -91,6 +92,7 @@ def required(
         Topic(name, partitions, outside)
         for name in [*dict.fromkeys(map(mirror, exchanges)), JOBS_INBOX, PUSHES_INBOX]
     ]
+    found.append(Topic(PUSHLOG_CURSORS, partitions, {**outside, **compacted}))
     found.append(Topic(JOBS_VALID, partitions, inner))
     found.append(Topic(PUSHES, partitions, {**inner, **compacted}))
     found += [

@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 
 from pulseload.repositories import Repositories, Repository, plain, usual
@@ -32,6 +34,14 @@ def test_one_that_is_not_active_is_not_found() -> None:
     closed = Repository("old", TRY.url, active=False)
     assert Repositories([closed]).by_url(TRY.url) is None
     assert Repositories([closed, TRY]).by_url(TRY.url) is TRY
+
+
+@pytest.mark.parametrize(
+    ("row", "polled"),
+    [({}, True), ({"pushlog": False}, False), ({"active": False}, False), ({"kind": "git"}, False)],
+)
+def test_which_push_logs_are_polled(row: dict[str, Any], polled: bool) -> None:
+    assert Repository.read({"name": "try", "url": TRY.url, **row}).polled == polled
 
 
 def test_the_first_of_several_is_found() -> None:

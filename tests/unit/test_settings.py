@@ -26,6 +26,7 @@ def test_without_file_and_environment_there_are_defaults(tmp_path: Path) -> None
     assert found.pulse_bindings_api is None
     assert found.pulseload_instance_id is None
     assert found.pending_max_age == 7 * 24 * 3600
+    assert found.pushlog_interval == 60
     assert (found.pending_max_jobs_per_push, found.pending_max_jobs) == (50_000, 1_000_000)
     assert found.pulse_queue == "jobs"
     names = [repository.name for repository in found.pulseload_repositories]

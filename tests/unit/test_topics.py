@@ -42,6 +42,7 @@ def test_what_must_be_kept_by_key_is_compacted_and_nothing_else() -> None:
     policies = {topic.name: topic.config["cleanup.policy"] for topic in found}
     assert {name for name, policy in policies.items() if policy == "compact"} == {
         "pushes",
+        "pushlog.cursors",
         "app-validate-positions-changelog",
         "app-join-positions-changelog",
         "app-pushes-changelog",

@@ -1,0 +1,165 @@
+"""The Kafka side: pushes and the cursor behind them, written together or not at all."""
+
+import asyncio
+import contextlib
+import json
+import logging
+import time
+from collections.abc import Iterable
+from typing import Final
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaError, ProducerFenced
+
+from bridges.pushlog.records import Record
+from pulseload import kafka
+from pulseload.errors import Failure
+from pulseload.repositories import Repository, plain
+from pulseload.settings import Settings
+from pulseload.topics import INPUT_MAX_BYTES, PUSHES_INBOX, PUSHLOG_CURSORS
+
+TRANSACTION_SECONDS: Final = 20
+"""After this long Kafka ends a transaction that is open, and the bridge gives it up."""
+
+GRACE: Final = 2.0
+"""Seconds that the transaction in hand has when the bridge is asked to end."""
+
+log = logging.getLogger(__name__)
+
+
+class Lost(Exception):  # noqa: N818 - Kafka may have committed all the same
+    """A transaction whose outcome is unknown: start again, and go on from the cursors there are."""
+
+
+class Fenced(Failure):
+    """Another bridge has taken over. What was in hand is left to it."""
+
+
+class Ledger:
+    """Writes what one bridge takes; `start` fences any other that runs under the same name.
+
+    From `start` to the next failure its cursors are changed by nobody else.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.transactional_id = f"{settings.pulseload_app_id}-pushlog"
+        self._settings = settings
+        self._producer: AIOKafkaProducer | None = None
+        self._finished = True
+        self._alone = asyncio.Lock()
+
+    async def start(self) -> dict[str, int]:
+        """Connect, and return the cursors by address. Raises Failure where that cannot be done."""
+        await kafka.require(self._settings)
+        self._producer = AIOKafkaProducer(
+            **kafka.connection(self._settings),
+            transactional_id=self.transactional_id,
+            transaction_timeout_ms=TRANSACTION_SECONDS * 1_000,
+            max_request_size=INPUT_MAX_BYTES,
+            retry_backoff_ms=20,
+        )
+        self._finished = True
+        try:
+            async with asyncio.timeout(TRANSACTION_SECONDS):
+                # What a former bridge left open is ended here, so that the cursors are final.
+                await self._producer.start()
+                return await self._cursors()
+        except (KafkaError, TimeoutError) as error:
+            raise Failure(
+                f"Kafka did not let {self.transactional_id} begin ({type(error).__name__}: {error})"
+            ) from error
+
+    async def stop(self, within: float = 1) -> None:
+        """Disconnect, after at most so many seconds."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            with contextlib.suppress(TimeoutError, KafkaError):
+                async with asyncio.timeout(within):
+                    await producer.stop()
+
+    async def write(self, repository: Repository, records: Iterable[Record], cursor: int) -> None:
+        """Write pushes and the repository's cursor in one transaction.
+
+        When this returns they are committed. Raises Lost, or Fenced where another bridge runs.
+        """
+        async with self._alone:
+            work = asyncio.ensure_future(self._commit(repository, records, cursor))
+            try:
+                await asyncio.shield(work)
+            except asyncio.CancelledError:
+                # Left open, it would hold up readers until Kafka ends it.
+                await asyncio.wait({work}, timeout=GRACE)
+                work.cancel()
+                await asyncio.wait({work})
+                if not work.cancelled():
+                    work.exception()
+                raise
+
+    async def _commit(self, repository: Repository, records: Iterable[Record], cursor: int) -> None:
+        producer = self._producer
+        if producer is None or not self._finished:
+            raise Lost("the transaction before this one has failed")
+        place = json.dumps({"project": repository.name, "push_id": cursor}).encode()
+        began = time.monotonic()
+        try:
+            async with asyncio.timeout(TRANSACTION_SECONDS):
+                self._finished = False
+                await producer.begin_transaction()
+                sent = [
+                    await producer.send(PUSHES_INBOX, key=one.key, value=one.value)
+                    for one in records
+                ]
+                key = plain(repository.url).encode()
+                sent.append(await producer.send(PUSHLOG_CURSORS, key=key, value=place))
+                # A commit does not ask whether each of them was written.
+                await asyncio.gather(*sent)
+                await producer.commit_transaction()
+                self._finished = True
+        except ProducerFenced as error:
+            if time.monotonic() - began > TRANSACTION_SECONDS:
+                # By Kafka itself, which had waited for too long.
+                raise Lost("Kafka ended a transaction that took too long") from error
+            raise Fenced(
+                f"another pushlog bridge has taken over as {self.transactional_id}; run one only"
+            ) from error
+        except (KafkaError, TimeoutError) as error:
+            raise Lost(
+                f"Kafka has not confirmed pushes of {repository.name} "
+                f"({type(error).__name__}: {error})"
+            ) from error
+
+    async def _cursors(self) -> dict[str, int]:
+        partitions = [
+            TopicPartition(PUSHLOG_CURSORS, number)
+            for number in range(self._settings.pulseload_partitions)
+        ]
+        consumer = AIOKafkaConsumer(
+            **kafka.connection(self._settings),
+            isolation_level="read_committed",
+            auto_offset_reset="earliest",
+            enable_auto_commit=False,
+        )
+        found: dict[str, int] = {}
+        try:
+            await consumer.start()
+            consumer.assign(partitions)
+            for partition, end in (await consumer.end_offsets(partitions)).items():
+                while await consumer.position(partition) < end:
+                    for records in (await consumer.getmany(timeout_ms=200)).values():
+                        for one in records:
+                            _learn(found, one.key, one.value)
+        finally:
+            await consumer.stop()
+        return found
+
+
+def _learn(cursors: dict[str, int], key: bytes | None, value: bytes | None) -> None:
+    """Take in one record of the topic; a person may have deleted a cursor by a null value."""
+    url = (key or b"").decode(errors="replace")
+    if value is None:
+        cursors.pop(url, None)
+        return
+    try:
+        cursors[url] = int(json.loads(value)["push_id"])
+    except (ValueError, LookupError, TypeError):
+        log.warning("%s holds no cursor for %r: ignored", PUSHLOG_CURSORS, url)

@@ -1,0 +1,113 @@
+"""Where a reader stands in one push log: what it asks for next, and what an answer is worth."""
+
+from typing import Final, NamedTuple
+
+from bridges.pushlog.answers import Answer, Entry
+
+PAGE: Final = 50
+"""How many push numbers are asked for at once, at most."""
+
+BELIEVED: Final = 3
+"""How many answers in a row must say that the log ends before the cursor.
+
+A mirror that lags says the same for a moment. Taking the latest pushes anew each time would write
+pushes twice.
+"""
+
+
+class Page(NamedTuple):
+    """What json-pushes is asked for: the pushes after `start` up to `end`, in full or not.
+
+    Without the two it is the latest ten.
+    """
+
+    start: int | None
+    end: int | None
+    full: bool
+
+    @property
+    def query(self) -> dict[str, str]:
+        """The parameters of the request."""
+        query = {"version": "2"}
+        if self.full:
+            query["full"] = "1"
+        if self.start is not None and self.end is not None:
+            query |= {"startID": str(self.start), "endID": str(self.end)}
+        return query
+
+
+class Batch(NamedTuple):
+    """What an answer brings: pushes with changesets, and the cursor once they are written."""
+
+    pushes: tuple[Entry, ...]
+    cursor: int
+
+
+class Position:
+    """A place in a push log, moved by what is told of it and by nothing else.
+
+    `cursor` is the number of the last push that was taken, or None where nothing was. The next
+    page is `page`; its answer goes to `heard`, and once the batch is written, to `taken`.
+    `more` says whether there is more to be asked for at once.
+    """
+
+    def __init__(self, cursor: int | None) -> None:
+        self.cursor = cursor
+        self.last: int | None = None
+        self.more = False
+        self._size = PAGE
+        self._full = True
+        self._below = 0
+
+    @property
+    def page(self) -> Page:
+        """What to ask for next."""
+        if self.cursor is None:
+            # Only to learn the numbers: the pushes are then taken like any others.
+            return Page(None, None, full=False)
+        return Page(self.cursor, self.cursor + self._size, self._full)
+
+    def heard(self, page: Page, answer: Answer) -> Batch | None:
+        """Return what the answer to a page brings, or None where it brings nothing new."""
+        before, self.last = self.last, answer.last
+        self.more = False
+        if page.start is None or page.end is None:
+            self.more = True
+            oldest = [one.push_id for one in answer.pushes][:1]
+            return Batch((), max(oldest[0] - 1, 0) if oldest else answer.last)
+        self._below = self._below + 1 if answer.last < page.start else 0
+        inside = [one for one in answer.pushes if page.start < one.push_id <= page.end]
+        # The server looks for pushes first and for the last one then: from an empty page it is sure
+        # only that what was there before it was asked is not in it.
+        cursor = inside[-1].push_id if inside else min(page.end, answer.last, before or 0)
+        if cursor <= page.start:
+            return None
+        self.more = cursor < answer.last
+        return Batch(tuple(one for one in inside if one.changesets), cursor)
+
+    def taken(self, batch: Batch) -> None:
+        """Move on: the batch is written."""
+        self.cursor = batch.cursor
+        self._size, self._full = min(2 * self._size, PAGE), True
+
+    @property
+    def was_reset(self) -> bool:
+        """Whether the log surely ends before the cursor: the repository was made anew."""
+        return self._below >= BELIEVED
+
+    def fewer(self) -> bool:
+        """Ask for fewer pushes until the next is taken; returns False where it is for one."""
+        if self.cursor is None or self._size == 1:
+            return False
+        self._size //= 2
+        return True
+
+    def poorer(self) -> bool:
+        """Ask for changesets without what is said of them until the next push is taken.
+
+        Returns False where they are asked for in no other way.
+        """
+        if not self.page.full:
+            return False
+        self._full = False
+        return True

@@ -1,0 +1,196 @@
+import random
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bridges.pushlog import pauses
+from bridges.pushlog.answers import Answer, Changeset, Entry
+from bridges.pushlog.pauses import LONGEST, LONGEST_ASKED, Pauses, retry_after
+from bridges.pushlog.position import BELIEVED, PAGE, Page, Position
+from tests.pushlogs import node
+
+NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+
+
+def answer(last: int, *ids: int, empty: frozenset[int] = frozenset()) -> Answer:
+    return Answer(
+        last,
+        tuple(Entry(one, "u", 5, () if one in empty else (Changeset(node(one)),)) for one in ids),
+    )
+
+
+def take(position: Position, found: Answer) -> list[int]:
+    """Hear an answer and take its batch; returns the numbers of the pushes."""
+    batch = position.heard(position.page, found)
+    if batch is None:
+        return []
+    position.taken(batch)
+    return [one.push_id for one in batch.pushes]
+
+
+def test_what_is_asked_for() -> None:
+    assert Page(None, None, full=False).query == {"version": "2"}
+    assert Page(7, 57, full=True).query == {
+        "version": "2",
+        "full": "1",
+        "startID": "7",
+        "endID": "57",
+    }
+
+
+def test_without_a_cursor_the_latest_are_taken() -> None:
+    position = Position(None)
+    assert position.page == Page(None, None, full=False)
+    assert take(position, answer(120, *range(111, 121))) == []
+    assert (position.cursor, position.more) == (110, True)
+    assert take(position, answer(120, *range(111, 121))) == list(range(111, 121))
+    assert (position.cursor, position.more) == (120, False)
+
+
+def test_an_empty_repository_is_begun_at_its_beginning() -> None:
+    position = Position(None)
+    assert take(position, answer(0)) == []
+    assert position.cursor == 0
+    assert take(position, answer(2, 1, 2)) == [1, 2]
+
+
+def test_page_by_page() -> None:
+    position = Position(100)
+    assert position.page == Page(100, 100 + PAGE, full=True)
+    taken = []
+    while True:
+        page = position.page
+        assert page.start is not None
+        assert page.end is not None
+        ids = range(page.start + 1, min(page.end, 233) + 1)
+        taken += take(position, answer(233, *ids))
+        if not position.more:
+            break
+    assert taken == list(range(101, 234))
+    assert position.cursor == 233
+
+
+def test_what_was_not_asked_for_is_not_taken() -> None:
+    position = Position(100)
+    assert take(position, answer(500, 99, 100, 101, 100 + PAGE, 101 + PAGE)) == [101, 100 + PAGE]
+
+
+def test_nothing_new() -> None:
+    position = Position(100)
+    assert position.heard(position.page, answer(100)) is None
+    assert (position.cursor, position.more) == (100, False)
+
+
+def test_pushes_without_changesets_are_passed_over() -> None:
+    position = Position(100)
+    assert take(position, answer(103, 101, 102, 103, empty=frozenset({101, 103}))) == [102]
+    assert position.cursor == 103
+
+
+def test_a_gap_larger_than_a_page_is_crossed_once_it_is_sure() -> None:
+    position = Position(100)
+    # The pushes may have come after the server had looked for them.
+    assert position.heard(position.page, answer(400)) is None
+    assert not position.more
+    assert take(position, answer(400)) == []
+    assert (position.cursor, position.more) == (100 + PAGE, True)
+
+
+@given(st.sets(st.integers(1, 400)), st.integers(0, 400), st.randoms())
+def test_every_push_once_and_in_order_whatever_comes_meanwhile(
+    ids: set[int], cursor: int, dice: random.Random
+) -> None:
+    position = Position(cursor)
+    there = {one for one in ids if one < 200}
+    taken: list[int] = []
+    for _ in range(60):
+        page = position.page
+        assert page.start is not None
+        assert page.end is not None
+        found = sorted(one for one in there if page.start < one <= page.end)
+        if dice.random() < 0.3:
+            # Between the server's two looks.
+            newest = max(there, default=0) + dice.randrange(60)
+            there = {one for one in ids if one <= newest}
+        last = max(there, default=0)
+        if last < page.start:
+            break
+        taken += take(position, answer(last, *found))
+        if dice.random() < 0.1:
+            position.fewer()
+    assert taken == sorted(one for one in ids if cursor < one <= (position.cursor or 0))
+
+
+def test_a_reset_is_believed_when_it_is_said_several_times() -> None:
+    position = Position(100)
+    for _ in range(BELIEVED - 1):
+        assert position.heard(position.page, answer(20)) is None
+        assert not position.was_reset
+    # It was a mirror that lagged.
+    assert position.heard(position.page, answer(100)) is None
+    for _ in range(BELIEVED):
+        assert not position.was_reset
+        assert position.heard(position.page, answer(20)) is None
+    assert position.was_reset
+    assert position.cursor == 100
+
+
+def test_less_is_asked_for_until_the_next_is_taken() -> None:
+    position = Position(100)
+    sizes = []
+    while position.fewer():
+        page = position.page
+        assert page.end is not None
+        assert page.full
+        sizes.append(page.end - 100)
+    assert sizes == [25, 12, 6, 3, 1]
+    assert position.poorer()
+    assert position.page == Page(100, 101, full=False)
+    assert not position.poorer()
+    take(position, answer(300, 101))
+    assert position.page == Page(101, 103, full=True)
+
+
+def test_less_than_the_latest_cannot_be_asked_for() -> None:
+    assert not Position(None).fewer()
+    assert not Position(None).poorer()
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        (None, None),
+        ("", None),
+        ("soon", None),
+        ("-5", None),
+        ("1.5", None),
+        ("٣", None),
+        ("0", 0),
+        (" 120 ", 120),
+        ("86400", LONGEST_ASKED),
+        ("9" * 400, LONGEST_ASKED),
+        (format_datetime(NOW + timedelta(seconds=90), usegmt=True), 90),
+        (format_datetime(NOW - timedelta(days=1), usegmt=True), 0),
+        (format_datetime(NOW + timedelta(days=30), usegmt=True), LONGEST_ASKED),
+        ("Sun, 01 Mar 2026 13:01:00 +0100", 60),
+        ("Sun, 01 Mar 2026 12:01:00", 60),
+        ("Sun, 99 Mar 2026 12:01:00 GMT", None),
+    ],
+)
+def test_retry_after(text: str | None, seconds: float | None) -> None:
+    assert retry_after(text, NOW) == seconds
+
+
+def test_pauses_grow_up_to_a_bound_and_begin_anew() -> None:
+    found = Pauses()
+    seconds = [found.longer(None) for _ in range(20)]
+    assert pauses.FIRST / 2 <= seconds[0] <= pauses.FIRST
+    assert seconds[3] > seconds[0]
+    assert LONGEST / 2 <= seconds[-1] <= LONGEST
+    assert len({round(one, 3) for one in seconds[-8:]}) > 1
+    assert found.longer(60) > 60
+    found.reset()
+    assert found.longer(None) <= pauses.FIRST
