@@ -65,6 +65,8 @@ class Settings:
     pulseload_partitions: int
     pulseload_replication: int
     pulseload_repositories: tuple[Repository, ...]
+    pulseload_github_api: str
+    pulseload_github_token: str | None = field(repr=False)
     pulseload_stages: tuple[str, ...]
     pulseload_instance_id: str | None
     pulseload_home: Path
