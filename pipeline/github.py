@@ -163,10 +163,16 @@ def _branch(document: dict[str, Any]) -> str:
     """Return the branch that was pushed to, or `tag`; nothing where it is not told."""
     if _text(document, "details", "event.head.tag"):
         return TAG
-    branch = _text(document, "details", "event.base.repo.branch")
+    branch = _text(document, "details", "event.base.repo.branch") or _text(
+        document, "details", "event.head.repo.branch"
+    )
     if branch:
         return branch
-    ref = _text(document, "details", "event.base.ref") or _text(document, "body", "ref")
+    ref = (
+        _text(document, "details", "event.base.ref")
+        or _text(document, "details", "event.head.ref")
+        or _text(document, "body", "ref")
+    )
     kind, _, name = ref.removeprefix("refs/").partition("/")
     return TAG if kind == "tags" else name if kind == "heads" else ""
 

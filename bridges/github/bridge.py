@@ -18,7 +18,7 @@ from aiokafka.errors import KafkaError
 from bridges.github import answers
 from bridges.github.client import Client
 from pipeline import bodies, github, pushes
-from pipeline.github import Announced
+from pipeline.github import Announced, Commit
 from pipeline.refusals import Refusal
 from pulseload import headers, kafka
 from pulseload.errors import Failure
@@ -32,6 +32,9 @@ NAME: Final = "github-pushes"
 
 BATCH: Final = 50
 """How many messages one transaction takes at most."""
+
+MAX_BYTES: Final = 1_000_000
+"""How large a record may be; Kafka takes a little more, with key and headers."""
 
 SILENCE_MS: Final = 3 * 3_600_000
 """How long a batch may take: GitHub may ask to wait until its limit of an hour ends."""
@@ -127,12 +130,23 @@ async def _records(
             continue
         path = answers.question(announced)
         commits = await client.commits(path) if path else None
-        if commits:
-            push = announced.known_with(commits)
-            try:
-                value = pushes.dump(push)
-            except ValueError as error:
-                log.warning("GitHub's answer to %s cannot be written: %s", path, error)
-                continue
-            found.append((pushes.keys(push)[0], value, headers.carried(record.headers)))
+        if commits and (written := _written(announced, commits)) is not None:
+            found.append((*written, headers.carried(record.headers)))
     return found
+
+
+def _written(announced: Announced, commits: Sequence[Commit]) -> tuple[bytes, bytes] | None:
+    """Return a record's key and value, with as many of its last commits as there is room for."""
+    while True:
+        push = announced.known_with(commits)
+        try:
+            value = pushes.dump(push)
+        except ValueError as error:
+            log.warning("what GitHub tells of %s is not taken: %s", push["url"], error)
+            return None
+        if len(value) <= MAX_BYTES:
+            return pushes.keys(push)[0], value
+        if len(commits) == 1:
+            log.warning("what GitHub tells of %s is not taken: too large", push["url"])
+            return None
+        commits = commits[len(commits) // 2 :]

@@ -1,6 +1,5 @@
 """Messages of Taskcluster about pushes and pull requests on GitHub."""
 
-import copy
 import json
 from pathlib import Path
 from typing import Any
@@ -111,10 +110,14 @@ def test_the_branch_says_which_repository(ref: str, project: str) -> None:
     message = github_push(ref=ref)
     for form_of_it in (message, bare(message), detailless(message)):
         assert found(form_of_it)["project"] == project
-    for branch in ("event.base.repo.branch", "event.head.tag"):
-        short = copy.deepcopy(message)
-        short["details"].pop(branch, None)
-        assert found(short)["project"] == project
+    for name in (
+        *("event.base.repo.branch", "event.head.repo.branch", "event.head.tag", "event.type"),
+        *("event.base.ref", "event.head.ref"),
+    ):
+        message["details"].pop(name, None)
+        assert found(message)["project"] == project
+        if name != "event.head.ref":
+            assert found(bare(message))["project"] == project
 
 
 @pytest.mark.parametrize(
@@ -299,8 +302,9 @@ def test_what_is_malformed_is_refused(document: dict[str, Any], message: str) ->
 def test_a_branch_that_no_ref_names_is_not_told() -> None:
     for ref in ("refs/notes/x", "main", "refs/heads/", ""):
         message = github_push()
-        del message["details"]["event.base.repo.branch"]
-        message["details"]["event.base.ref"] = message["body"]["ref"] = ref
+        details = message["details"]
+        del details["event.base.repo.branch"], details["event.head.repo.branch"]
+        details["event.base.ref"] = details["event.head.ref"] = message["body"]["ref"] = ref
         refusal = github.read_push(message, REPOSITORIES)
         assert isinstance(refusal, Refusal)
         assert "the branch" in refusal.message

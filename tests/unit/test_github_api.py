@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import schemas
-from bridges.github import answers, client
+from bridges.github import answers, bridge, client
 from bridges.github.client import Client
 from pipeline import github
 from pipeline.github import Announced, Commit
@@ -97,6 +97,19 @@ def test_a_commit_may_lack_people() -> None:
     record = pull_request().known_with(answers.commits([bare]))
     assert record["revisions"] == [{"revision": HEAD, "comment": "m"}]
     assert not {"author", "push_timestamp", "head_revision"} & record.keys()
+
+
+def test_a_record_keeps_as_many_commits_as_there_is_room_for() -> None:
+    told = [changed(row(number), "commit.message", "m" * 90_000) for number in range(1, 31)]
+    written = bridge._written(pull_request(), answers.commits(told))
+    assert written is not None
+    assert written[0] == f"lamp:{30:040x}".encode()
+    assert len(written[1]) <= bridge.MAX_BYTES
+    listed = json.loads(written[1])["revisions"]
+    assert [int(one["revision"], 16) for one in listed] == list(range(31 - len(listed), 31))
+    for message in ("m" * 1_000_000, "\ud800"):
+        huge = answers.commits([changed(row(1), "commit.message", message)])
+        assert bridge._written(pull_request(), huge) is None
 
 
 def asked(
