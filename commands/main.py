@@ -7,6 +7,7 @@ import click
 import pulseload
 from commands.bridge import bridge
 from commands.check import check
+from commands.github_pushes import github_pushes
 from commands.publish import publish
 from commands.pushlog import pushlog
 from commands.topics import topics
@@ -47,6 +48,7 @@ def main() -> None:
       pulseload topics                    create the Kafka topics
       pulseload bridge                    run the bridge from Pulse to Kafka
       pulseload pushlog                   poll the push logs of hg repositories
+      pulseload github-pushes             ask GitHub for the commits of its pushes
       pulseload publish try.staging amqp://me:secret@pulse.mozilla.org:5671/?ssl=1 job.json
       faust -A pipeline worker            run a worker
     """  # noqa: D301 - click's mark for text that keeps its lines
@@ -54,6 +56,7 @@ def main() -> None:
 
 main.add_command(bridge)
 main.add_command(check)
+main.add_command(github_pushes)
 main.add_command(publish)
 main.add_command(pushlog)
 main.add_command(topics)

@@ -8,7 +8,7 @@ import click
 from amqp.exceptions import AccessRefused, ChannelError, MessageNacked, NotFound, PreconditionFailed
 from kombu import Connection
 
-from pipeline import bodies, jobs, pushes
+from pipeline import announcements, bodies, jobs
 from pipeline.bodies import Item
 from pipeline.refusals import Refusal
 from pulseload import amqp
@@ -112,11 +112,9 @@ def _judge(item: Item, kind: Kind, profile: str) -> str | None:
         return item.document.message
     if kind == "jobs":
         return jobs.judge(item, profile)
-    if kind == "hg-pushes":
-        # Whether the repository is one of ours is the worker's business.
-        found = pushes.from_hg(item.document, Repositories(()))
-        return found.message if isinstance(found, Refusal) else None
-    return None
+    # Whether the repository is one of ours is the worker's business.
+    found = announcements.READERS[kind](item.document, Repositories(()))
+    return found.message if isinstance(found, Refusal) else None
 
 
 def _refused(path: Path, reason: str) -> Failure:

@@ -35,7 +35,8 @@ export PULSE_DATA_INGESTION_SOURCES='[{"exchange": "exchange/hgpushes/v1"}]'
 ```
 
 A secret can be read from a file instead: `PULSE_DATA_INGESTION_CONFIG_FILE` names the file that
-holds the URL, and so do `PULSE_BINDINGS_API_FILE` and `KAFKA_SASL_PASSWORD_FILE`.
+holds the URL, and so do `PULSE_BINDINGS_API_FILE`, `KAFKA_SASL_PASSWORD_FILE` and
+`PULSELOAD_GITHUB_TOKEN_FILE`.
 
 In the environment, lists are written as JSON or YAML. A wrong setting ends every program at its
 start with one line that says which it is and what is allowed; `pulseload check` looks at the

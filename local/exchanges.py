@@ -15,6 +15,8 @@ USUAL: Final = (
     "exchange/guest/jobs",
     "exchange/taskcluster-treeherder/v1/jobs",
     "exchange/hgpushes/v1",
+    "exchange/taskcluster-github/v1/push",
+    "exchange/taskcluster-github/v1/pull-request",
 )
 
 

@@ -1,6 +1,6 @@
 """Which stages there are, and what each is made of."""
 
-from pipeline import jobs, pushes
+from pipeline import announcements, jobs
 from pipeline.forms import form
 from pipeline.joining import INPUTS as JOIN_INPUTS
 from pipeline.joining import OUTPUTS as JOIN_OUTPUTS
@@ -20,7 +20,7 @@ def build(settings: Settings) -> list[Stage]:
     Raises Failure where a schema is broken.
     """
     # All of them now: what is broken is told at the start, not by the first record.
-    for name in (*jobs.PROFILES[jobs.ANY], *pushes.FORMS):
+    for name in (*jobs.PROFILES[jobs.ANY], *announcements.FORMS):
         form(name)
     validation = Validation(
         settings.pulse_data_ingestion_sources, Repositories(settings.pulseload_repositories)

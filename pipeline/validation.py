@@ -4,7 +4,8 @@ import logging
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-from pipeline import dead_letters, jobs, pushes
+from pipeline import announcements, dead_letters, jobs, pushes
+from pipeline.announcements import Reader
 from pipeline.bodies import Item, decode
 from pipeline.dead_letters import INVALID_JOB, INVALID_PUSH, TOO_MANY_ITEMS
 from pipeline.pushes import Ignored
@@ -29,7 +30,10 @@ FAN_OUT_BYTES: Final = 16 * 1_048_576
 """How many bytes the items of one list, or the heads of its pushes, may repeat."""
 
 NAMED_AT_MOST: Final = 100
-"""How many repositories that are none of ours the log names; more are not remembered."""
+"""How many repositories whose messages are ignored the log names; more are not remembered."""
+
+COUNTED_EACH: Final = 10_000
+"""After how many ignored messages the log says how many they have been."""
 
 log = logging.getLogger(__name__)
 
@@ -37,20 +41,20 @@ log = logging.getLogger(__name__)
 class Validation:
     """The stage's inputs and its function, for some sources and repositories.
 
-    A source's kind says how its mirror topic is read. Those of GitHub have no reader yet: their
-    mirrors fill, and are no input.
+    A source's kind says how its mirror topic is read.
     """
 
     def __init__(self, sources: Iterable[Source], repositories: Repositories) -> None:
         self._repositories = repositories
-        self._named: set[str] = set()
+        self._named: set[Ignored] = set()
+        self._ignored = 0
         self._profiles = {topics.JOBS_INBOX: jobs.ANY}
-        self._push_readers = {topics.PUSHES_INBOX: pushes.read}
+        self._push_readers: dict[str, Reader] = {topics.PUSHES_INBOX: announcements.read}
         for source in sources:
             if source.kind == "jobs":
                 self._profiles[source.topic] = source.profile
-            elif source.kind == "hg-pushes":
-                self._push_readers[source.topic] = pushes.from_hg
+            else:
+                self._push_readers[source.topic] = announcements.READERS[source.kind]
 
     @property
     def inputs(self) -> Sequence[str]:
@@ -95,7 +99,7 @@ class Validation:
             if isinstance(found, Refusal):
                 _refuse(draft, topics.PUSHES_DEAD_LETTER, record, found, item)
             elif isinstance(found, Ignored):
-                self._name(found)
+                self._ignore(found)
             else:
                 for key, value in found:
                     draft.send(topics.PUSHES, key, value, carried)
@@ -112,12 +116,15 @@ class Validation:
         except ValueError as error:
             return Refusal(INVALID_PUSH, one_line(str(error)))
 
-    def _name(self, ignored: Ignored) -> None:
-        if ignored.repo_url in self._named or len(self._named) == NAMED_AT_MOST:
+    def _ignore(self, ignored: Ignored) -> None:
+        self._ignored += 1
+        if self._ignored % COUNTED_EACH == 0:
+            log.info("%s messages about pushes have been ignored", f"{self._ignored:,}")
+        if ignored in self._named or len(self._named) == NAMED_AT_MOST:
             return
-        self._named.add(ignored.repo_url)
+        self._named.add(ignored)
         url = value_shown(ignored.repo_url)
-        log.info("pushes of %s are ignored: no active repository has this address", url)
+        log.info("messages about pushes of %s are ignored: %s", url, ignored.why)
 
 
 def _jobs(record: Record, profile: str, draft: Draft) -> None:

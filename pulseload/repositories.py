@@ -1,20 +1,29 @@
 """Repositories: which project a push belongs to."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
+from urllib.parse import urlsplit
 
 import yaml
+
+TAG: Final = "tag"
+"""The word that stands for all tags in a repository's `branches`."""
+
+PULL_REQUEST: Final = "pull request"
+"""The word in `branches` that stands for pull requests, as Treeherder had it until 2026."""
 
 
 @dataclass(frozen=True, slots=True)
 class Repository:
     """One repository; `name` is the project that jobs name in `origin.project`.
 
-    `branches` are those that belong to it, with `*` as a wildcard; none means all. They and
-    `pull_requests` matter to Git repositories only, `pushlog` to those of hg. Pushes of one that
-    is not `active` are not taken.
+    `branches` are those that belong to it, with `*` as a wildcard; none means all that no other
+    repository of the same address names. They and `pull_requests` matter to Git repositories
+    only. Pushes of one that is not `active` are not taken. Where `pushlog` is false, the pushlog
+    of a Mercurial repository is not polled.
     """
 
     name: str
@@ -35,6 +44,11 @@ class Repository:
         """Make a repository of a row that `schemas/settings.yml` accepts."""
         return cls(**{**row, "branches": tuple(row.get("branches", ()))})
 
+    @property
+    def takes_pull_requests(self) -> bool:
+        """Whether its pull requests are pushes, said in either way."""
+        return self.pull_requests or PULL_REQUEST in self.branches
+
 
 def usual() -> list[dict[str, Any]]:
     """Return the rows of the usual Mozilla repositories, which are built in."""
@@ -44,22 +58,71 @@ def usual() -> list[dict[str, Any]]:
 
 
 class Repositories:
-    """Finds repositories by the addresses that messages name."""
+    """Finds active repositories by what messages about pushes name.
+
+    Whoever looks for a branch or for pull requests gets a repository only where exactly one is
+    the best: Treeherder skips what two of them would take (`etl/push_loader.py`).
+    """
 
     def __init__(self, repositories: Iterable[Repository]) -> None:
-        self._by_url: dict[str, Repository] = {}
-        for repository in repositories:
-            if repository.active:
-                self._by_url.setdefault(plain(repository.url), repository)
+        self._hg: dict[str, Repository] = {}
+        self._git: dict[str, list[Repository]] = {}
+        for one in repositories:
+            if one.active and one.kind == "hg":
+                self._hg.setdefault(compared(one.url), one)
+            elif one.active:
+                self._git.setdefault(compared(one.url), []).append(one)
 
     def by_url(self, url: str) -> Repository | None:
-        """Return the active repository at `url`, the first of several, or None."""
-        return self._by_url.get(plain(url))
+        """Return the Mercurial repository at `url`, the first of several, or None."""
+        return self._hg.get(compared(url))
+
+    def by_branch(self, url: str, branch: str) -> Repository | None:
+        """Return the Git repository at `url` that takes a branch (`tag` for a tag), or None.
+
+        One that names the branch comes before one with a wildcard for it, and that before one
+        that names no branches.
+        """
+        rows = self._git.get(compared(url), [])
+        for best in (
+            [one for one in rows if branch in one.branches],
+            [one for one in rows if any(_matches(each, branch) for each in one.branches)],
+            [one for one in rows if not one.branches],
+        ):
+            if best:
+                return best[0] if len(best) == 1 else None
+        return None
+
+    def by_pull_request(self, url: str) -> Repository | None:
+        """Return the Git repository at `url` that takes pull requests, or None."""
+        rows = [one for one in self._git.get(compared(url), []) if one.takes_pull_requests]
+        return rows[0] if len(rows) == 1 else None
 
 
 def plain(url: str) -> str:
+    """Return a repository's address in the one form that is shown.
+
+    White space anywhere, slashes at its end and `.git` do not count.
+    """
+    return "".join(url.split()).rstrip("/").removesuffix(".git")
+
+
+def compared(url: str) -> str:
     """Return a repository's address in the one form that is compared.
 
-    White space around it, slashes at its end and `.git` do not count.
+    Scheme and host are the same in capitals; on github.com owner and name are, too.
     """
-    return url.strip().rstrip("/").removesuffix(".git")
+    address = plain(url)
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return address
+    if parts.hostname == "github.com":
+        return address.lower().removesuffix(".git")
+    return parts._replace(netloc=parts.netloc.lower()).geturl()
+
+
+def _matches(pattern: str, branch: str) -> bool:
+    if "*" not in pattern:
+        return False
+    return bool(re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), branch, re.DOTALL))

@@ -74,6 +74,8 @@ class Settings:
     pulseload_replication: int
     pulseload_repositories: tuple[Repository, ...]
     pushlog_interval: int
+    pulseload_github_api: str
+    pulseload_github_token: str | None = field(repr=False)
     pulseload_stages: tuple[str, ...]
     pulseload_instance_id: str | None
     pulseload_home: Path
@@ -336,16 +338,32 @@ def kind_of(exchange: str) -> Kind:
 def _repositories(rows: Iterable[Mapping[str, Any]], name: str) -> tuple[Repository, ...]:
     found = [Repository.read(row) for row in rows]
     names: set[str] = set()
-    urls: dict[str, str] = {}
+    taken: dict[tuple[str, str], str] = {}
     for one in found:
         if one.name in names:
             raise Failure(f"{name}: {one.name} is listed twice; give each repository once")
         names.add(one.name)
-        if one.kind == "hg" and one.active:
-            other = urls.setdefault(repositories.plain(one.url), one.name)
+        for what in _taken(one):
+            other = taken.setdefault((repositories.compared(one.url), what), one.name)
             if other != one.name:
                 raise Failure(
-                    f"{name}: {other} and {one.name} have the same url "
+                    f"{name}: {other} and {one.name} have the same {what} "
                     f"{value_shown(one.url)}; leave one out"
                 )
     return tuple(found)
+
+
+def _taken(repository: Repository) -> Iterator[str]:
+    """Yield what only one active repository of an address can have."""
+    if not repository.active:
+        return
+    if repository.kind == "hg":
+        yield "url"
+        return
+    for branch in repository.branches:
+        if branch != repositories.PULL_REQUEST:
+            yield f"branch {value_shown(branch)} of"
+    if not repository.branches:
+        yield "branches, all others, of"
+    if repository.takes_pull_requests:
+        yield "pull requests of"

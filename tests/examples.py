@@ -14,6 +14,7 @@ REVISION_HASH = "00112233445566778899aabbccddeeff00112233"
 TASK_ID = "3b1f6c2e-8d4a-4f0b-9c7e-5a2d1e0f9b8c/0"
 
 HG_ROOT = "https://hg.mozilla.org"
+GITHUB = "https://github.com/mozilla/lamp.shade"
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,4 +234,124 @@ def hg_push(
             "serializer": "json",
             "sent": "2026-03-01T09:59:00",
         },
+    }
+
+
+def github_commit(number: int, **overrides: Any) -> dict[str, Any]:
+    """Return a commit of its own for each number as GitHub's webhook has it."""
+    return {
+        "id": f"{number:040x}",
+        "tree_id": f"{number + 1:040x}",
+        "distinct": True,
+        "message": f"Turn the screw ({number})",
+        "timestamp": "2026-03-01T12:00:00+02:00",
+        "url": f"{GITHUB}/commit/{number:040x}",
+        "author": {"name": f"Dev {number}", "email": f"dev{number}@example.com", "username": "d"},
+        "committer": {"name": "GitHub", "email": "noreply@github.com", "username": "web-flow"},
+        "added": [],
+        "removed": [],
+        "modified": ["lamp"],
+        **overrides,
+    }
+
+
+def github_push(
+    *,
+    ref: str = "refs/heads/main",
+    commits: Sequence[dict[str, Any]] = (github_commit(1), github_commit(2)),
+    head: str = f"{2:040x}",
+    base: str = "b" * 40,
+    url: str = GITHUB,
+) -> dict[str, Any]:
+    """Return a message of exchange/taskcluster-github/v1/push."""
+    _, kind, name = ref.split("/", 2)
+    tag = {"event.type": "tag", "event.head.tag": name}
+    branch = {
+        "event.type": "push",
+        "event.base.repo.branch": name,
+        "event.head.repo.branch": name,
+    }
+    return {
+        "organization": "mozilla",
+        "repository": "lamp%shade",
+        "details": {
+            "event.base.ref": ref,
+            "event.base.repo.name": "lamp.shade",
+            "event.base.repo.url": f"{url}.git",
+            "event.base.sha": base,
+            "event.base.user.login": "dev",
+            "event.head.ref": ref,
+            "event.head.repo.name": "lamp.shade",
+            "event.head.repo.url": f"{url}.git",
+            "event.head.sha": head,
+            "event.head.user.login": "dev",
+            "event.head.user.id": 17,
+            "event.head.user.email": "dev@users.noreply.github.com",
+            **(tag if kind == "tags" else branch),
+        },
+        "installationId": 23,
+        "tasks_for": "github-push",
+        "branch": name,
+        "eventId": "6c722d22-0000-11ea-8d13-04e94ccdb80b",
+        "body": {
+            "ref": ref,
+            "before": base,
+            "after": head,
+            "created": base == "0" * 40,
+            "deleted": head == "0" * 40,
+            "forced": False,
+            "pusher": {"name": "dev", "email": None},
+            "repository": {
+                "name": "lamp.shade",
+                "full_name": "mozilla/lamp.shade",
+                "html_url": url,
+                "clone_url": f"{url}.git",
+            },
+            "commits": list(commits),
+            "head_commit": commits[-1] if commits else None,
+        },
+        "version": 1,
+    }
+
+
+def github_pull_request(
+    *, head: str = f"{2:040x}", url: str = GITHUB, number: Any = 17
+) -> dict[str, Any]:
+    """Return a message of exchange/taskcluster-github/v1/pull-request; the fork is another's."""
+    return {
+        "organization": "mozilla",
+        "repository": "lamp%shade",
+        "action": "synchronize",
+        "details": {
+            "event.type": "pull_request.synchronize",
+            "event.base.ref": "refs/heads/main",
+            "event.base.repo.branch": "main",
+            "event.base.repo.name": "lamp.shade",
+            "event.base.repo.url": f"{url}.git",
+            "event.base.sha": "b" * 40,
+            "event.base.user.login": "mozilla",
+            "event.head.ref": "refs/heads/screws",
+            "event.head.repo.branch": "screws",
+            "event.head.repo.name": "lamp.shade",
+            "event.head.repo.url": "https://github.com/dev/lamp.shade.git",
+            "event.head.sha": head,
+            "event.head.user.login": "dev",
+            "event.head.user.email": "dev@users.noreply.github.com",
+            "event.pullNumber": number,
+            "event.title": "Screws",
+        },
+        "installationId": 23,
+        "tasks_for": "github-pull-request",
+        "branch": "screws",
+        "eventId": "6c722d22-0000-11ea-8d13-04e94ccdb80b",
+        "body": {
+            "action": "synchronize",
+            "number": 17,
+            "pull_request": {
+                "number": 17,
+                "base": {"ref": "main", "sha": "b" * 40, "repo": {"clone_url": f"{url}.git"}},
+                "head": {"ref": "screws", "sha": head, "repo": None},
+            },
+        },
+        "version": 1,
     }

@@ -7,13 +7,14 @@ from local.reader import Read
 from pulseload import topics
 from pulseload.headers import ERROR_STAGE, JOB_ID
 from pulseload.partitions import partition_of
-from tests.examples import HG_ROOT, body, hg_push, job, push, task_id
+from tests.examples import HG_ROOT, body, github_push, hg_push, job, push, task_id
 from tests.system.harness import Sent, Service, System
 
 GUEST = "pulse.guest.jobs"
 HG = "pulse.hgpushes.v1"
 JOB_INPUTS = (topics.JOBS_INBOX, GUEST)
-PUSH_INPUTS = (topics.PUSHES_INBOX, HG)
+GITHUB = "pulse.taskcluster-github.v1.push"
+PUSH_INPUTS = (topics.PUSHES_INBOX, HG, GITHUB)
 
 MARK = "pulse.message_id"
 """The header by which an output is known as a record's: every output carries it on."""
@@ -132,6 +133,9 @@ class Judge:
             return body(job(revision=revision, taskId=task_id(number + 0xF0000000)))
         if topic == topics.PUSHES_INBOX:
             return body(push(revision=f"{number:040x}"))
+        if topic == GITHUB:
+            url = "https://github.com/mozilla-mobile/fenix"
+            return body(github_push(url=url, head=f"{number:040x}", commits=()))
         return body(hg_push(repo_url=f"{HG_ROOT}/try", heads=[f"{number:040x}"]))
 
 

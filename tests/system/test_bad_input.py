@@ -8,9 +8,10 @@ import pytest
 import schemas
 from pipeline import dead_letters
 from pulseload import headers, topics
-from tests.examples import body, changed, hg_push, job, job_2016, push, task_id
+from tests.examples import body, changed, github_push, hg_push, job, job_2016, push, task_id
 from tests.system.harness import Sent
 from tests.system.judging import (
+    GITHUB,
     HG,
     JOB_INPUTS,
     KNOWN,
@@ -114,6 +115,7 @@ def test_a_body_that_is_no_job_is_a_dead_letter(judge: Judge, topic: str) -> Non
     [
         (topics.PUSHES_INBOX, [b"{}", body(job()), body(push(revision="A" * 40))]),
         (HG, [b"{}", body(push()), body(hg_push(heads=[])), body(hg_push(heads=["x"]))]),
+        (GITHUB, [b"{}", body(push()), body(hg_push()), body(github_push(head="x"))]),
     ],
 )
 def test_a_body_that_is_no_push_is_a_dead_letter(

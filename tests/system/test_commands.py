@@ -133,7 +133,7 @@ def test_check_finds_nothing_wrong(system: System) -> None:
     assert done.stderr == ""
     assert "PROBLEM" not in done.stdout
     assert f"{TREEHERDER} exists" in done.stdout
-    assert "15 topics are as they must be, 4 partitions" in done.stdout
+    assert "17 topics are as they must be, 4 partitions" in done.stdout
 
 
 def test_check_of_bindings(system: System) -> None:
@@ -147,7 +147,7 @@ def test_check_of_bindings(system: System) -> None:
     system.env["PULSE_BINDINGS_API"] = pulse.broker.management_url
     good = run(system, "check", "--json")
     assert good.returncode == 0
-    assert "queue/tester/jobs has the 3 bindings that the settings name" in findings(good, "ok")
+    assert "queue/tester/jobs has the 5 bindings that the settings name" in findings(good, "ok")
 
     with Connection(pulse.url) as connection, connection.channel() as channel:
         channel.queue_unbind(QUEUE, HG, "#")

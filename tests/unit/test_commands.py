@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 import pulseload
 from commands import settings_page
 from commands.main import main
-from tests.examples import job
+from tests.examples import github_pull_request, github_push, job
 
 NOWHERE = "amqp://me:s3cret@127.0.0.1:1/"
 """Nothing listens at port 1."""
@@ -150,6 +150,16 @@ def test_publish_judges_messages_about_pushes_by_their_own_form() -> None:
     assert "payload: 'heads' is a required property" in said
     push = {"payload": {"repo_url": "https://hg.mozilla.org/try", "heads": ["0" * 40]}}
     assert "nothing listens at" in failed(run(*arguments, stdin=json.dumps(push).encode()))
+
+
+def test_publish_judges_messages_of_github_too() -> None:
+    for name, message in (("push", github_push()), ("pull-request", github_pull_request())):
+        arguments = ("publish", "key", NOWHERE, "-", "--exchange")
+        exchange = f"exchange/taskcluster-github/v1/{name}"
+        said = failed(run(*arguments, exchange, stdin=b'{"details": {}}'))
+        assert "neither details nor body tell the address" in said
+        body = json.dumps(message).encode()
+        assert "nothing listens at" in failed(run(*arguments, exchange, stdin=body))
 
 
 def test_publish_without_validation_takes_anything() -> None:

@@ -172,7 +172,7 @@ def test_records_of_one_push_are_merged() -> None:
     assert first == {**own, "author": "first", "revisions": commits}
     assert second == {
         **own,
-        "author": "second",
+        "author": "first",
         "revisions": [commits[0], {"revision": REVISION, "author": "me"}],
     }
 

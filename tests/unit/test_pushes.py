@@ -6,9 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import schemas
-from pipeline import dead_letters, pushes
+from pipeline import announcements, dead_letters, pushes
 from pipeline.forms import form
-from pipeline.pushes import Ignored
 from pipeline.refusals import MAX_LENGTH, Refusal
 from pulseload.repositories import Repositories, Repository
 from tests.examples import (
@@ -33,7 +32,7 @@ REPOSITORIES = Repositories(
 
 
 def found(document: dict[str, Any]) -> list[dict[str, Any]]:
-    records = pushes.read(document, REPOSITORIES)
+    records = announcements.read(document, REPOSITORIES)
     assert isinstance(records, list), records
     for record in records:
         assert list(schemas.validator("push").iter_errors(record)) == []
@@ -41,7 +40,7 @@ def found(document: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def refused(document: dict[str, Any]) -> Refusal:
-    refusal = pushes.read(document, REPOSITORIES)
+    refusal = announcements.read(document, REPOSITORIES)
     assert isinstance(refusal, Refusal), refusal
     assert refusal.reason in dead_letters.MEANINGS
     assert len(refusal.message) <= MAX_LENGTH
@@ -52,63 +51,6 @@ def test_a_push_record_is_taken_as_it_is() -> None:
     assert found(push()) == [push()]
 
 
-def test_a_message_of_hg_says_what_it_surely_knows() -> None:
-    assert found(hg_push()) == [
-        {
-            "project": "try",
-            "revision": REVISION,
-            "author": "dev@example.com",
-            "push_id": 136_598,
-            "url": f"{HG_ROOT}/try/rev/{REVISION}",
-        }
-    ]
-
-
-def test_every_head_is_a_push() -> None:
-    records = found(hg_push(heads=[REVISION, OTHER_REVISION, REVISION]))
-    assert [record["revision"] for record in records] == [REVISION, OTHER_REVISION]
-    assert [record["url"].rpartition("/")[2] for record in records] == [REVISION, OTHER_REVISION]
-
-
-@pytest.mark.parametrize(
-    "entries",
-    [[], [{"pushid": 1, "user": "one"}, {"pushid": 2, "user": "two"}], [{}], [{"user": " "}]],
-)
-def test_what_the_pushlog_does_not_say_for_sure_is_left_out(entries: list[Any]) -> None:
-    (record,) = found(hg_push(pushlog_pushes=entries))
-    assert set(record) == {"project", "revision", "url"}
-    (record,) = found(without(hg_push(), "payload.pushlog_pushes"))
-    assert set(record) == {"project", "revision", "url"}
-
-
-def test_spaces_around_texts_do_not_count() -> None:
-    document = hg_push(
-        repo_url=f" {HG_ROOT}/try ",
-        heads=[f" {REVISION}\n"],
-        pushlog_pushes=[{"pushid": 5, "user": " dev@example.com "}],
-    )
-    (record,) = found(document)
-    assert record["author"] == "dev@example.com"
-    assert record["revision"] == REVISION
-    assert record["url"] == f"{HG_ROOT}/try/rev/{REVISION}"
-
-
-def test_meta_may_stand_inside_the_payload() -> None:
-    message = hg_push()
-    inside = {"payload": {**message["payload"], "_meta": message["_meta"]}}
-    assert found(inside) == found(message)
-
-
-def test_a_repository_is_found_by_its_address() -> None:
-    (record,) = found(hg_push(repo_url=f"{HG_ROOT}/integration/autoland"))
-    assert record["project"] == "autoland"
-
-
-@pytest.mark.parametrize("url", [f"{HG_ROOT}/elsewhere", f"{HG_ROOT}/closed", "no address"])
-def test_other_repositories_are_ignored(url: str) -> None:
-    assert pushes.read(hg_push(repo_url=url), REPOSITORIES) == Ignored(url)
-
-
 @pytest.mark.parametrize(
     ("document", "message"),
     [
@@ -116,21 +58,14 @@ def test_other_repositories_are_ignored(url: str) -> None:
         (without(push(), "revision"), "'revision' is a required property"),
         (push(revision="tip"), "revision: 'tip' does not match '^[0-9a-f]{40}$'"),
         (push(colour=1), "Additional properties are not allowed ('colour' was unexpected)"),
+        (push(head_revision="tip"), "head_revision: 'tip' does not match '^[0-9a-f]{40}$'"),
         (hg_push(heads=["tip"]), r"payload.heads[0]: 'tip' does not match"),
-        (hg_push(heads=[]), "payload.heads: [] should be non-empty"),
-        ({"payload": None}, "payload: None is not of type 'object'"),
-        ({"payload": {}, **push()}, "payload: 'repo_url' is a required property"),
-        (changed(hg_push(), "payload.pushlog_pushes.0.pushid", "x"), "is not of type 'integer'"),
     ],
 )
 def test_what_is_malformed_is_refused(document: dict[str, Any], message: str) -> None:
     refusal = refused(document)
     assert refusal.reason == dead_letters.INVALID_PUSH
     assert message in refusal.message
-
-
-def test_a_source_of_hg_pushes_takes_no_push_records() -> None:
-    assert isinstance(pushes.from_hg(push(), REPOSITORIES), Refusal)
 
 
 def test_what_is_too_deep_to_speak_of_is_refused() -> None:
@@ -147,6 +82,12 @@ def test_keys() -> None:
         f"try:{REVISION}".encode(),
         f"try:{REVISION_HASH}".encode(),
     ]
+    assert pushes.keys(push(revision_hash=REVISION_HASH, head_revision=OTHER_REVISION)) == [
+        f"try:{REVISION}".encode(),
+        f"try:{OTHER_REVISION}".encode(),
+        f"try:{REVISION_HASH}".encode(),
+    ]
+    assert pushes.keys(push(head_revision=REVISION)) == [f"try:{REVISION}".encode()]
 
 
 def test_a_record_is_written_in_one_way() -> None:
@@ -177,7 +118,7 @@ def test_half_a_surrogate_pair_cannot_be_written() -> None:
 def test_what_stands_before_the_reference_agrees_with_it(path: str, value: object) -> None:
     document = changed(push(), path, value)
     valid = schemas.validator("push").is_valid(document)
-    assert isinstance(pushes.read(document, REPOSITORIES), list) == valid
+    assert isinstance(announcements.read(document, REPOSITORIES), list) == valid
     if form("push").surely_accepts(document):
         assert valid
 
@@ -199,6 +140,7 @@ commits = st.lists(
 records = st.fixed_dictionaries(
     {key: st.just(value) for key, value in identity.items()},
     optional={
+        "head_revision": st.just(OTHER_REVISION),
         "revision_hash": st.just(REVISION_HASH),
         "author": texts,
         "push_timestamp": st.integers(0, 3),
@@ -222,13 +164,15 @@ def test_a_merged_record_knows_what_both_know(old: dict[str, Any], new: dict[str
     merged_bytes = pushes.merge(body(old), body(new))
     merged = json.loads(merged_bytes)
     assert schemas.validator("push").is_valid(merged)
-    longer = max(old.get("revisions", []), new.get("revisions", []), key=len)
+    longer = max(new.get("revisions", []), old.get("revisions", []), key=len)
     # Of the commits those of the longer list stay; what is known of each is known by both.
     listed = {commit["revision"] for commit in merged.get("revisions", [])}
     assert len(listed) == len(longer)
     kept = {fact for fact in facts(old) | facts(new) if len(fact) == 1 or fact[0] in listed}
     assert facts(merged) == kept
-    for key, value in new.items():
+    # Where they differ the one with more commits counts, and of two with as many the new one.
+    richer = old if len(old.get("revisions", [])) > len(new.get("revisions", [])) else new
+    for key, value in richer.items():
         if key != "revisions":
             assert merged[key] == value
     # The same record again changes nothing, so a repeated message is harmless.
@@ -248,6 +192,49 @@ def test_a_poorer_record_takes_nothing_away() -> None:
     assert pushes.merge(body(identity), rich) == rich
     assert pushes.merge(rich, body({**identity, "revisions": []})) == rich
     assert pushes.merge(rich, body({**identity, "revisions": [{"revision": REVISION}]})) == rich
+    poorer = {**identity, "author": "else", "push_timestamp": 1, "url": "elsewhere"}
+    assert pushes.merge(rich, body(poorer)) == rich
+    assert pushes.merge(body(poorer), rich) == rich
+
+
+@given(st.permutations([0, 1, 2]))
+def test_whatever_comes_first_the_richest_counts(order: list[int]) -> None:
+    told: list[dict[str, Any]] = [
+        {**identity, "author": "a"},
+        {**identity, "author": "b", "revisions": [{"revision": REVISION}]},
+        {
+            **identity,
+            "author": "c",
+            "push_id": 3,
+            "revisions": [{"revision": OTHER_REVISION}, {"revision": REVISION, "comment": "d"}],
+        },
+    ]
+    merged: bytes | None = None
+    for number in order:
+        merged = pushes.merge(merged, body(told[number]))
+    assert merged == pushes.dump(told[2])
+
+
+HEAD: dict[str, Any] = {"project": "try", "revision": OTHER_REVISION}
+"""What a message tells of a push whose head is not its last listed commit."""
+
+LISTED = {**identity, "head_revision": OTHER_REVISION, "revisions": [{"revision": REVISION}]}
+"""What the list tells of it."""
+
+
+@pytest.mark.parametrize("told", [[HEAD, LISTED], [LISTED, HEAD], [HEAD, LISTED, HEAD, LISTED]])
+def test_a_head_is_another_name_of_a_push(told: list[dict[str, Any]]) -> None:
+    merged: bytes | None = None
+    for record in told:
+        merged = pushes.merge(merged, body({**record, "url": "u"}))
+    assert merged == pushes.dump({**LISTED, "url": "u"})
+
+
+def test_a_later_push_of_a_pull_request_may_have_the_same_list() -> None:
+    later = {**identity, "revisions": [{"revision": REVISION, "author": "a"}]}
+    both = {**LISTED, "revisions": later["revisions"]}
+    assert pushes.merge(body(LISTED), body(later)) == pushes.dump(both)
+    assert pushes.merge(body(later), body(LISTED)) == pushes.dump(both)
 
 
 def test_a_record_of_another_revision_stands_alone() -> None:

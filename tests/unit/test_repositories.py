@@ -1,8 +1,11 @@
+from fnmatch import fnmatchcase
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from pulseload.repositories import Repositories, Repository, plain, usual
+from pulseload.repositories import Repositories, Repository, usual
 
 TRY = Repository("try", "https://hg.mozilla.org/try")
 
@@ -14,20 +17,19 @@ TRY = Repository("try", "https://hg.mozilla.org/try")
         "https://hg.mozilla.org/try/",
         "  https://hg.mozilla.org/try//\n",
         "https://hg.mozilla.org/try.git",
+        "https: //hg.mozilla.org/try",
+        "HTTPS://hg.Mozilla.ORG/try",
     ],
 )
 def test_spellings_of_an_address(url: str) -> None:
     assert Repositories([TRY]).by_url(url) is TRY
 
 
-@pytest.mark.parametrize("url", ["", "https://hg.mozilla.org/try2", "https://hg.mozilla.org"])
+@pytest.mark.parametrize(
+    "url", ["", "http://[", "https://hg.mozilla.org/try2", "https://hg.mozilla.org/Try"]
+)
 def test_another_address_is_none(url: str) -> None:
     assert Repositories([TRY]).by_url(url) is None
-
-
-def test_a_configured_address_may_be_spelled_in_any_way() -> None:
-    servo = Repository("servo", "https://github.com/servo/servo.git/", kind="git")
-    assert Repositories([servo]).by_url("https://github.com/servo/servo") is servo
 
 
 def test_one_that_is_not_active_is_not_found() -> None:
@@ -44,17 +46,93 @@ def test_which_push_logs_are_polled(row: dict[str, Any], polled: bool) -> None:
     assert Repository.read({"name": "try", "url": TRY.url, **row}).polled == polled
 
 
-def test_the_first_of_several_is_found() -> None:
-    main, release = (
-        Repository(name, "https://github.com/x/y", kind="git") for name in ("main", "release")
-    )
-    assert Repositories([main, release]).by_url(main.url) is main
+GITHUB = "https://github.com/mozilla/some.dots"
+
+
+def git(name: str, *branches: str, url: str = GITHUB, **more: bool) -> Repository:
+    return Repository(name, url, "git", branches, **more)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        GITHUB,
+        f"{GITHUB}.git",
+        f"{GITHUB}/",
+        f" {GITHUB}.git\n",
+        "https://github.com/Mozilla/Some.Dots.git",
+        "HTTPS://GitHub.com/mozilla/some.dots.GIT",
+    ],
+)
+def test_spellings_of_an_address_at_github(url: str) -> None:
+    main = git("main", "main", pull_requests=True, url=url)
+    for found in (Repositories([main]), Repositories([git("x"), TRY, main])):
+        assert found.by_branch(GITHUB, "main") is main
+        assert found.by_pull_request(GITHUB) is main
+        assert found.by_url(GITHUB) is None
+        assert found.by_branch(TRY.url, "main") is None
+        assert found.by_pull_request(TRY.url) is None
+
+
+ROWS = Repositories(
+    [
+        git("main", "main", "release/v1.2+hotfix"),
+        git("releases", "releases/*", "*-stable"),
+        git("tags", "tag"),
+        git("rest", pull_requests=True),
+        git("closed", "main", "old", active=False),
+    ]
+)
+
+
+@pytest.mark.parametrize(
+    ("branch", "name"),
+    [
+        ("main", "main"),
+        ("release/v1.2+hotfix", "main"),
+        ("release/v1.2++hotfix", "rest"),
+        ("releases/v1", "releases"),
+        ("releases/v1/next", "releases"),
+        ("releases/", "releases"),
+        ("releases", "rest"),
+        ("my/releases/v1", "rest"),
+        ("x-stable", "releases"),
+        ("tag", "tags"),
+        ("old", "rest"),
+        ("Main", "rest"),
+    ],
+)
+def test_a_branch_belongs_to_who_names_it_best(branch: str, name: str) -> None:
+    found = ROWS.by_branch(GITHUB, branch)
+    assert found is not None
+    assert found.name == name
+
+
+def test_what_two_would_take_nobody_gets() -> None:
+    rows = [git("releases", "releases/*"), git("all", "*"), git("a"), git("b")]
+    found = Repositories(rows)
+    assert found.by_branch(GITHUB, "releases/v1") is None
+    assert found.by_branch(GITHUB, "main") is rows[1]
+    assert Repositories(rows[2:]).by_branch(GITHUB, "main") is None
+    assert Repositories(rows[:1]).by_branch(GITHUB, "main") is None
+    two = [git("a", pull_requests=True), git("b", "pull request")]
+    assert Repositories(two).by_pull_request(GITHUB) is None
+    assert Repositories(two[1:]).by_pull_request(GITHUB) is two[1]
+    assert Repositories(two[1:]).by_branch(GITHUB, "main") is None
+
+
+@given(st.text("ab/.*[]?", max_size=8), st.text("ab/.[]?", max_size=8))
+def test_only_a_star_is_a_wildcard(pattern: str, branch: str) -> None:
+    row = git("row", pattern)
+    found = Repositories([row]).by_branch(GITHUB, branch)
+    literal = {"[": "[[]", "]": "[]]", "?": "[?]"}
+    glob = "".join(literal.get(character, character) for character in pattern)
+    assert (found is row) == fnmatchcase(branch, glob)
 
 
 def test_the_usual_ones_are_each_there_once() -> None:
     rows = [Repository.read(row) for row in usual()]
     assert len({row.name for row in rows}) == len(rows)
-    assert len({plain(row.url) for row in rows}) == len(rows)
     assert {row.kind for row in rows} == {"hg", "git"}
     found = Repositories(rows)
     for name, url in {
@@ -67,3 +145,15 @@ def test_the_usual_ones_are_each_there_once() -> None:
         row = found.by_url(url)
         assert row is not None
         assert row.name == name
+    for url, branch, name in [
+        ("https://github.com/mozilla-mobile/android-components", "master", "android-components"),
+        ("https://github.com/mozilla-mobile/fenix.git", "releases/v79", "fenix"),
+        ("https://github.com/servo/servo", "auto", "servo-auto"),
+        ("https://github.com/servo/servo", "try-linux", "servo-try"),
+    ]:
+        row = found.by_branch(url, branch)
+        assert row is not None
+        assert row.name == name
+    row = found.by_pull_request("https://github.com/mozilla-mobile/android-components")
+    assert row is not None
+    assert row.name == "android-components-prs"

@@ -35,7 +35,9 @@ def test_each_is_a_schema_and_says_what_it_is_for(name: str) -> None:
     assert schema["description"]
 
 
-@pytest.mark.parametrize("name", ["pulse-job", "pulse-job-2016", "push", "hg-push"])
+@pytest.mark.parametrize(
+    "name", ["pulse-job", "pulse-job-2016", "push", "hg-push", "github-push", "github-pull-request"]
+)
 def test_each_field_that_people_write_is_described(name: str) -> None:
     def undescribed(schema: dict[str, Any]) -> list[str]:
         return [
@@ -111,7 +113,9 @@ def test_push_records(document: dict[str, Any], fine: bool) -> None:
         (hg_push(heads=["tip"]), False),
         (hg_push(heads=[f" {REVISION} "]), True),
         (hg_push(pushlog_pushes=[]), True),
-        (hg_push(pushlog_pushes=None), False),
+        (hg_push(pushlog_pushes=None), True),
+        (hg_push(pushlog_pushes={"pushid": 1}), True),
+        (hg_push(pushlog_pushes={"pushid": "1"}), False),
         (without(hg_push(), "payload.pushlog_pushes"), True),
         (without(hg_push(), "_meta"), True),
         (changed(without(hg_push(), "_meta"), "payload._meta", {"sent": "now"}), True),
@@ -120,7 +124,8 @@ def test_push_records(document: dict[str, Any], fine: bool) -> None:
         (without(hg_push(), "payload"), False),
         ({"payload": {"type": "newrepo.1", "data": {}}}, False),
         (changed(hg_push(), "payload.pushlog_pushes.0.pushid", "136598"), False),
-        (changed(hg_push(), "payload.pushlog_pushes.0.user", None), False),
+        (changed(hg_push(), "payload.pushlog_pushes.0.user", None), True),
+        (changed(hg_push(), "payload.pushlog_pushes.0.user", 5), False),
         (changed(hg_push(), "payload.pushlog_pushes.0.time", "late"), True),
     ],
 )

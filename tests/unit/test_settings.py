@@ -18,6 +18,11 @@ def test_without_file_and_environment_there_are_defaults(tmp_path: Path) -> None
         Source("exchange/guest/jobs", "jobs", "any", ("#",)),
         Source("exchange/taskcluster-treeherder/v1/jobs", "jobs", "any", ("#",)),
         Source("exchange/hgpushes/v1", "hg-pushes", "any", ("#",)),
+        Source("exchange/taskcluster-github/v1/push", "github-pushes", "any", ("#",)),
+        Source(
+            *("exchange/taskcluster-github/v1/pull-request", "github-pull-requests"),
+            *("any", ("#",)),
+        ),
     )
     assert found.kafka_servers == ["127.0.0.1:9092"]
     assert found.pulseload_partitions == 4

@@ -114,6 +114,37 @@ def test_repositories_of_the_environment(tmp_path: Path) -> None:
     text = "[{name: mine, url: 'https://example.org/mine', kind: git, branches: [main]}]"
     (found,) = load(tmp_path, {"PULSELOAD_REPOSITORIES": text}).pulseload_repositories
     assert (found.kind, found.branches, found.pull_requests) == ("git", ("main",), False)
+    assert found.pushlog
+
+
+def test_a_pushlog_need_not_be_polled(tmp_path: Path) -> None:
+    text = "[{name: mine, url: 'https://example.org/mine', pushlog: false}]"
+    (found,) = load(tmp_path, {"PULSELOAD_REPOSITORIES": text}).pulseload_repositories
+    assert not found.pushlog
+
+
+def test_repositories_may_share_an_address_by_branch(tmp_path: Path) -> None:
+    rows: list[dict[str, Any]] = [
+        {"branches": ["main"]},
+        {"branches": ["releases/*", "tag"]},
+        {"branches": ["main"], "active": False},
+        {"pull_requests": True},
+        {"branches": ["next"]},
+    ]
+    text = yaml.safe_dump(
+        [
+            {"name": f"row-{number}", "url": "https://github.com/x/y", "kind": "git", **row}
+            for number, row in enumerate(rows)
+        ]
+    )
+    assert len(load(tmp_path, {"PULSELOAD_REPOSITORIES": text}).pulseload_repositories) == 5
+
+
+def twice(one: str, other: str) -> str:
+    """Return two repositories of one address, each with more of its own."""
+    pair = zip("ab", (one, other), strict=True)
+    rows = [f"{{name: {name}, url: 'http://x', kind: git, {more}}}" for name, more in pair]
+    return f"[{', '.join(rows)}]"
 
 
 @pytest.mark.parametrize(
@@ -125,7 +156,17 @@ def test_repositories_of_the_environment(tmp_path: Path) -> None:
         ("- {name: a, url: x}", '[0].url is "x"'),
         ("- {name: a, url: 'https://x', activ: true}", "did you mean active?"),
         ("[{name: a, url: 'http://x'}, {name: a, url: 'http://y'}]", "a is listed twice"),
-        ("[{name: a, url: 'http://x'}, {name: b, url: 'http://x/'}]", "a and b have the same url"),
+        ("[{name: a, url: 'http://x'}, {name: b, url: 'http://X/'}]", "a and b have the same url"),
+        (
+            twice("branches: [x, main]", "branches: [main]"),
+            'a and b have the same branch "main" of "http://x"',
+        ),
+        (
+            twice("branches: [pull request]", "branches: [x], pull_requests: true"),
+            "a and b have the same pull requests of",
+        ),
+        (twice("", "active: true"), "a and b have the same branches, all others, of"),
+        ("- {name: a, url: 'http://x', pushlog: 1}", "[0].pushlog is 1; allowed: true or false"),
     ],
 )
 def test_wrong_repositories(tmp_path: Path, content: str | None, said: str) -> None:

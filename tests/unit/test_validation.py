@@ -15,6 +15,7 @@ from pulseload.partitions import partition_of
 from pulseload.repositories import Repositories, Repository
 from pulseload.settings import Source
 from tests.examples import (
+    GITHUB,
     HG_ROOT,
     OTHER_REVISION,
     REVISION,
@@ -22,6 +23,9 @@ from tests.examples import (
     TASK_ID,
     Message,
     body,
+    github_commit,
+    github_pull_request,
+    github_push,
     hg_push,
     job,
     job_2016,
@@ -39,12 +43,20 @@ SOURCES = (
     Source("exchange/taskcluster-github/v1/pull-request", "github-pull-requests", "any", ("#",)),
 )
 NEW, OLD, ANY, HG = ("pulse.new.jobs", "pulse.old.jobs", "pulse.guest.jobs", "pulse.hgpushes.v1")
+GITHUB_PUSH, GITHUB_PR = (
+    "pulse.taskcluster-github.v1.push",
+    "pulse.taskcluster-github.v1.pull-request",
+)
 
 PULSE = [("pulse.exchange", b"exchange/guest/jobs"), ("pulse.cc", b"\xff")]
 
 
 def stage() -> Validation:
-    return Validation(SOURCES, Repositories([Repository("try", f"{HG_ROOT}/try")]))
+    repositories = [
+        Repository("try", f"{HG_ROOT}/try"),
+        Repository("lamp", GITHUB, "git", ("main", "tag"), pull_requests=True),
+    ]
+    return Validation(SOURCES, Repositories(repositories))
 
 
 def outputs(*messages: Message) -> list[Output]:
@@ -72,7 +84,7 @@ def errors(output: Output) -> dict[str, str]:
 
 def test_what_it_reads() -> None:
     assert sorted(stage().inputs) == sorted(
-        [topics.JOBS_INBOX, topics.PUSHES_INBOX, NEW, OLD, ANY, HG]
+        [topics.JOBS_INBOX, topics.PUSHES_INBOX, NEW, OLD, ANY, HG, GITHUB_PUSH, GITHUB_PR]
     )
 
 
@@ -190,8 +202,29 @@ def test_each_head_of_an_hg_message_becomes_a_push(topic: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("topic", "message"), [(GITHUB_PUSH, github_push()), (GITHUB_PR, github_pull_request())]
+)
+def test_a_message_of_github_becomes_a_push(topic: str, message: dict[str, Any]) -> None:
+    (output,) = outputs(Message(body(message), topic))
+    assert output.key == f"lamp:{2:040x}".encode()
+    assert outputs(Message(body(message), topics.PUSHES_INBOX)) == [output]
+
+
+def test_a_push_goes_by_its_head_too() -> None:
+    tag = github_push(ref="refs/tags/v1", head="a" * 40, commits=[github_commit(2)])
+    found = outputs(Message(body(tag), GITHUB_PUSH))
+    assert [output.key for output in found] == [f"lamp:{2:040x}".encode(), b"lamp:" + b"a" * 40]
+    assert found[0].value == found[1].value
+
+
+@pytest.mark.parametrize(
     ("topic", "document"),
     [
+        (GITHUB_PUSH, push()),
+        (GITHUB_PUSH, github_push(head="tip")),
+        (GITHUB_PR, github_pull_request(head="tip")),
+        (GITHUB_PR, {"details": {}}),
+        (topics.PUSHES_INBOX, github_push(head="tip")),
         (HG, push()),
         (HG, hg_push(heads=["tip"])),
         (topics.PUSHES_INBOX, push(revision="tip")),
@@ -229,6 +262,44 @@ def test_pushes_elsewhere_are_ignored_and_named_once(caplog: pytest.LogCaptureFi
     assert len(caplog.messages) == NAMED_AT_MOST
     assert "hg.example.com/0" in caplog.messages[0]
     assert "secret" not in caplog.text
+
+
+def test_each_cause_of_ignoring_is_named_once_for_a_repository(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    event = {"payload": {"type": "newrepo.1", "data": {"repo_url": f"{HG_ROOT}/try"}}}
+    other = {"payload": {"type": "obsolete.1", "data": {"repo_url": f"{HG_ROOT}/try"}}}
+    messages = [
+        *(Message(body(document), HG) for document in (event, other)),
+        *(Message(body(github_push(ref=f"refs/heads/{n}")), GITHUB_PUSH) for n in range(3)),
+        Message(body(github_push(head="0" * 40)), GITHUB_PUSH),
+    ]
+    assert list(stage().process(messages * 2, Draft(0, PARTITIONS, {}, OUTPUTS))) == []
+    causes = [
+        (f"{HG_ROOT}/try", "'newrepo.1' is no push"),
+        (f"{HG_ROOT}/try", "'obsolete.1' is no push"),
+        (GITHUB, "not exactly one active repository takes its branch"),
+        (GITHUB, "a deleted branch is no push"),
+    ]
+    assert caplog.messages == [
+        f'messages about pushes of "{url}" are ignored: {why}' for url, why in causes
+    ]
+
+
+def test_what_is_ignored_is_counted(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr("pipeline.validation.COUNTED_EACH", 1_000)
+    messages = [Message(body(github_push(ref="refs/heads/x")), GITHUB_PUSH)] * 2_500
+    draft = Draft(0, PARTITIONS, {}, OUTPUTS)
+    list(stage().process(messages, draft))
+    assert draft.outputs == []
+    assert caplog.messages[1:] == [
+        "1,000 messages about pushes have been ignored",
+        "2,000 messages about pushes have been ignored",
+    ]
 
 
 def test_only_some_headers_are_carried_on() -> None:

@@ -1,0 +1,75 @@
+"""Pushes of hg.mozilla.org, as Pulse announces them.
+
+The messages are described in version-control-tools, `docs/hgmo/notifications.rst`: those of
+`exchange/hgpushes/v1` are a push each; those of `v2` have a type, and a push is `changegroup.1`.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from pipeline.pushes import Found, Ignored, Push, against
+from pipeline.refusals import shown
+from pulseload.repositories import Repositories, plain
+
+FORM: Final = "hg-push"
+"""The schema of a message."""
+
+EVENT_FORM: Final = "hg-event"
+"""The schema of a message that is about something else than a push."""
+
+_PUSH: Final = "changegroup.1"
+
+
+def read(document: dict[str, Any], repositories: Repositories) -> Found:
+    """Return the pushes of a message: one for each head.
+
+    Who pushed, and the push's number, are taken where all entries of the pushlog agree: of
+    several, none says which head it belongs to. `time` is never taken: it is ten times the UNIX
+    time in many messages. An event of another type than a push is ignored, as the documentation
+    asks for.
+    """
+    payload = document.get("payload")
+    if isinstance(payload, dict) and "type" in payload:
+        refusal = against(EVENT_FORM, document)
+        if refusal is not None:
+            return refusal
+        data = payload["data"]
+        if payload["type"] != _PUSH:
+            url = plain(data.get("repo_url", ""))
+            return Ignored(url, f"{shown(payload['type'])} is no push")
+        document = {"payload": data}
+    refusal = against(FORM, document)
+    if refusal is not None:
+        return refusal
+    payload = document["payload"]
+    repository = repositories.by_url(payload["repo_url"])
+    if repository is None:
+        return Ignored(plain(payload["repo_url"]), "no active repository has this address")
+    known = _known(_entries(payload))
+    return [
+        {
+            "project": repository.name,
+            "revision": head,
+            "url": f"{plain(repository.url)}/rev/{head}",
+            **known,
+        }
+        for head in dict.fromkeys(head.strip() for head in payload["heads"])
+    ]
+
+
+def _entries(payload: dict[str, Any]) -> Sequence[dict[str, Any]]:
+    """Return the pushlog's entries; where there is one, it may stand there without a list."""
+    entries = payload.get("pushlog_pushes") or []
+    return [entries] if isinstance(entries, dict) else entries
+
+
+def _known(entries: Sequence[dict[str, Any]]) -> Push:
+    """Return what all entries of the pushlog say alike, and so of every head."""
+    users = {(entry.get("user") or "").strip() for entry in entries}
+    numbers = {entry.get("pushid") for entry in entries}
+    known: Push = {}
+    if len(users) == 1 and (user := users.pop()):
+        known["author"] = user
+    if len(numbers) == 1 and (number := numbers.pop()) is not None:
+        known["push_id"] = number
+    return known

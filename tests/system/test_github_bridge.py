@@ -1,0 +1,148 @@
+"""GitHub is asked for its pushes: a real worker, a real Kafka, a stand-in for GitHub's API."""
+
+import asyncio
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from local.kafka import Kafka
+from local.rabbitmq import RabbitMQ
+from local.reader import Read
+from pulseload import topics
+from tests.examples import GITHUB, body, github_commit, github_pull_request, github_push
+from tests.github_api import Answer, GitHubAPI
+from tests.system.harness import BIN, Service, System, eventually
+from tests.system.pulse import Pulse
+
+MIRROR = "pulse.taskcluster-github.v1.push"
+PULL_REQUESTS = "pulse.taskcluster-github.v1.pull-request"
+HEAD, LAST = f"{2:040x}", f"{3:040x}"
+ASKED = "/repos/mozilla/lamp.shade/pulls/17/commits"
+COMPARED = f"/repos/mozilla/lamp.shade/compare/{'b' * 40}...{HEAD}"
+
+
+def row(number: int) -> dict[str, Any]:
+    person = {"name": "Dev", "email": "dev@example.com", "date": "2026-03-01T10:00:00Z"}
+    commit = {"message": f"commit {number}", "author": person, "committer": person}
+    return {"sha": f"{number:040x}", "commit": commit}
+
+
+@contextmanager
+def github(api: GitHubAPI) -> Iterator[None]:
+    """Serve the stand-in from a thread of its own for as long as the block runs."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    try:
+        asyncio.run_coroutine_threadsafe(api.__aenter__(), loop).result(30)
+        yield
+    finally:
+        asyncio.run_coroutine_threadsafe(api.__aexit__(None, None, None), loop).result(30)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+@pytest.fixture
+def system(
+    kafka: Kafka, rabbitmq: RabbitMQ, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[System]:
+    rabbitmq.start()
+    pulse = Pulse(rabbitmq, "github")
+    system = System(kafka, pulse, tmp_path_factory.mktemp("github"))
+    rows = [{"name": "lamp", "url": GITHUB, "kind": "git", "pull_requests": True}]
+    system.env["PULSELOAD_REPOSITORIES"] = json.dumps(rows)
+    system.env["PULSELOAD_GITHUB_TOKEN"] = "s3cret"
+    try:
+        yield system.prepare()
+    finally:
+        system.close()
+        rabbitmq.delete_vhost(pulse.vhost)
+
+
+def started(system: System, api: GitHubAPI, name: str = "github") -> Service:
+    argv = (str(BIN / "pulseload"), "github-pushes")
+    service = system.program(name, *argv, PULSELOAD_GITHUB_API=api.url)
+    service.wait_for("asking")
+    return service
+
+
+def test_what_github_tells_becomes_the_best_record(system: System) -> None:
+    answers = {
+        ASKED: [Answer(status=502), Answer([row(2), row(3)])],
+        COMPARED: [Answer({"commits": [row(1), row(2)]})],
+    }
+    api = GitHubAPI(answers)
+    with github(api):
+        bridge, worker = started(system, api), system.worker()
+        worker.wait_for("ready; working")
+        system.produce(PULL_REQUESTS, body(github_pull_request()), b"no message", b"{}")
+        for message in (
+            github_push(commits=()),
+            github_push(ref="refs/heads/new", base="0" * 40, commits=[github_commit(4)]),
+            github_push(head="0" * 40),
+            github_push(url="https://github.com/mozilla/other"),
+            github_push(head="7" * 40, commits=()),
+        ):
+            system.produce(MIRROR, body(message))
+
+        def there(records: list[Read]) -> bool:
+            rows = {one.key: one.json for one in records if one.value}
+            names = {f"lamp:{one}".encode() for one in (HEAD, LAST)}
+            return names <= {key for key, push in rows.items() if "revisions" in push}
+
+        found = system.read(topics.PUSHES_INBOX, count=2)
+        table = topics.changelog("pulseload", "pushes")
+        records = system.read(table, until=there)
+        assert bridge.terminate() == 0
+        assert worker.terminate() == 0
+    by_url = {one.json["url"]: one.json for one in found}
+    assert by_url.keys() == {f"{GITHUB}/pull/17", f"{GITHUB}/commit/{HEAD}"}
+    pull_request = by_url[f"{GITHUB}/pull/17"]
+    assert (pull_request["revision"], pull_request["head_revision"]) == (LAST, HEAD)
+    last = {one.key: one.json for one in records if one.value}
+    assert last[f"lamp:{LAST}".encode()]["head_revision"] == HEAD
+    assert last[f"lamp:{4:040x}".encode()]["revision"] == f"{4:040x}"
+    assert api.asked.count((ASKED, "1")) == 2
+    assert set(api.tokens) == {"Bearer s3cret"}
+    assert "s3cret" not in bridge.log
+    assert "Traceback" not in bridge.log + worker.log
+
+
+def test_nothing_is_left_out_or_written_twice_whatever_is_killed(system: System) -> None:
+    total = 40
+    heads = [f"{number:040x}" for number in range(0x100, 0x100 + total)]
+    answers = {
+        f"/repos/mozilla/lamp.shade/compare/{'b' * 40}...{head}": [
+            Answer({"commits": [row(int(head, 16))]})
+        ]
+        for head in heads
+    }
+    api = GitHubAPI(answers)
+    with github(api):
+        bridge = started(system, api)
+        for head in heads[: total // 2]:
+            system.produce(MIRROR, body(github_push(head=head, commits=())))
+        eventually(lambda: api.asked, "it asks")
+        bridge.kill()
+        for head in heads[total // 2 :]:
+            system.produce(MIRROR, body(github_push(head=head, commits=())))
+        again = started(system, api, "again")
+        records = system.read(
+            topics.PUSHES_INBOX,
+            until=lambda found: set(heads) <= {one.json["revision"] for one in found},
+        )
+        assert again.terminate() == 0
+    assert sorted(one.json["revision"] for one in records) == heads
+
+
+def test_without_an_exchange_of_github_there_is_nothing_to_do(system: System) -> None:
+    system.env["PULSE_DATA_INGESTION_SOURCES"] = '[{"exchange": "exchange/hgpushes/v1"}]'
+    service = system.program("none", str(BIN / "pulseload"), "github-pushes")
+    assert service.wait() == 1
+    assert "names no exchange of GitHub" in service.log
+    assert "Traceback" not in service.log

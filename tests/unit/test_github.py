@@ -1,0 +1,385 @@
+"""Messages of Taskcluster about pushes and pull requests on GitHub."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import schemas
+from pipeline import announcements, dead_letters, github, pushes
+from pipeline.forms import form
+from pipeline.pushes import Ignored
+from pipeline.refusals import MAX_LENGTH, Refusal
+from pulseload.repositories import Repositories, Repository
+from tests.examples import (
+    GITHUB,
+    changed,
+    github_commit,
+    github_pull_request,
+    github_push,
+    hg_push,
+    push,
+    without,
+)
+
+RECORDED = Path("/work/shared/data/treeherder")
+
+
+def git(name: str, *branches: str, **more: bool) -> Repository:
+    return Repository(name, f"{GITHUB}.git", "git", branches, **more)
+
+
+REPOSITORIES = Repositories(
+    [
+        git("lamp", "main"),
+        git("lamp-releases", "releases/*"),
+        git("lamp-tags", "tag"),
+        git("lamp-prs", "pull request"),
+    ]
+)
+ZEROS = "0" * 40
+HEAD = f"{2:040x}"
+
+
+def found(document: dict[str, Any], repositories: Repositories = REPOSITORIES) -> dict[str, Any]:
+    records = announcements.read(document, repositories)
+    assert isinstance(records, list), records
+    (record,) = records
+    assert list(schemas.validator("push").iter_errors(record)) == []
+    assert pushes.load(pushes.dump(record)) == record
+    return record
+
+
+def ignored(document: dict[str, Any]) -> Ignored:
+    answer = announcements.read(document, REPOSITORIES)
+    assert isinstance(answer, Ignored), answer
+    return answer
+
+
+def bare(document: dict[str, Any]) -> dict[str, Any]:
+    """Return a message as it was before version 1: without the webhook."""
+    return without(document, "body")
+
+
+def detailless(document: dict[str, Any]) -> dict[str, Any]:
+    return without(document, "details")
+
+
+def revision(number: int) -> dict[str, Any]:
+    return {
+        "revision": f"{number:040x}",
+        "author": f"Dev {number} <dev{number}@example.com>",
+        "comment": f"Turn the screw ({number})",
+    }
+
+
+def test_a_push_is_known_by_its_webhook() -> None:
+    record = {
+        "project": "lamp",
+        "revision": HEAD,
+        "author": "dev2@example.com",
+        "push_timestamp": 1_772_359_200,
+        "url": f"{GITHUB}/commit/{HEAD}",
+        "revisions": [revision(1), revision(2)],
+    }
+    assert found(github_push()) == record
+    assert found(detailless(github_push())) == record
+
+
+def test_without_the_webhook_only_the_identity_is_sure() -> None:
+    identity = {"project": "lamp", "revision": HEAD, "url": f"{GITHUB}/commit/{HEAD}"}
+    assert found(bare(github_push())) == identity
+    assert found({**bare(github_push()), "body": None}) == identity
+    assert found(github_push(commits=())) == identity
+
+
+@pytest.mark.parametrize(
+    ("ref", "project"),
+    [
+        ("refs/heads/main", "lamp"),
+        ("refs/heads/releases/v1.2", "lamp-releases"),
+        ("refs/heads/releases/v1/x", "lamp-releases"),
+        ("refs/tags/main", "lamp-tags"),
+        ("refs/tags/v1.2+b", "lamp-tags"),
+    ],
+)
+def test_the_branch_says_which_repository(ref: str, project: str) -> None:
+    message = github_push(ref=ref)
+    for form_of_it in (message, bare(message), detailless(message)):
+        assert found(form_of_it)["project"] == project
+    for name in (
+        *("event.base.repo.branch", "event.head.repo.branch", "event.head.tag", "event.type"),
+        *("event.base.ref", "event.head.ref"),
+    ):
+        message["details"].pop(name, None)
+        assert found(message)["project"] == project
+        if name != "event.head.ref":
+            assert found(bare(message))["project"] == project
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        github_push(ref="refs/heads/other"),
+        github_push(ref="refs/heads/Main"),
+        github_push(url="https://github.com/mozilla/lamp"),
+        github_push(url="https://github.com/dev/lamp.shade"),
+    ],
+)
+def test_what_no_repository_takes_is_ignored(message: dict[str, Any]) -> None:
+    url = message["body"]["repository"]["html_url"]
+    assert ignored(message) == Ignored(url, "not exactly one active repository takes its branch")
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["HTTPS://GitHub.com/Mozilla/Lamp.Shade", "https: // github.com / mozilla / lamp.shade"],
+)
+def test_spellings_of_the_address(url: str) -> None:
+    assert found(github_push(url=url)) == found(github_push())
+    assert found(github_pull_request(url=url)) == found(github_pull_request())
+
+
+def test_the_address_stands_in_several_places() -> None:
+    message = github_push()
+    for path in ("event.head.repo.url", "event.base.repo.url"):
+        del message["details"][path]
+        assert found(message)["project"] == "lamp"
+    del message["body"]["repository"]["clone_url"]
+    assert found(message)["project"] == "lamp"
+
+
+@pytest.mark.parametrize("ref", ["refs/heads/main", "refs/tags/v1"])
+def test_a_deleted_branch_is_no_push(ref: str) -> None:
+    message = github_push(ref=ref, head=ZEROS, commits=())
+    for form_of_it in (message, bare(message), detailless(message)):
+        assert ignored(form_of_it) == Ignored(GITHUB, "a deleted branch is no push")
+
+
+def test_a_new_branch_is_known_by_the_webhooks_list() -> None:
+    assert found(github_push(base=ZEROS)) == found(github_push())
+    # Treeherder goes by the last of it, whatever the head is.
+    record = found(github_push(base=ZEROS, head="a" * 40))
+    assert (record["revision"], record["head_revision"]) == (HEAD, "a" * 40)
+    assert record["revisions"] == [revision(1), revision(2)]
+    assert pushes.keys(record) == [f"lamp:{HEAD}".encode(), b"lamp:" + b"a" * 40]
+
+
+def test_a_new_branch_may_bring_no_commit() -> None:
+    message = github_push(base=ZEROS, commits=())
+    assert found(message)["revision"] == HEAD
+    assert "revisions" not in found(message)
+    message["body"]["head_commit"] = github_commit(2)
+    assert found(message)["revisions"] == [revision(2)]
+    assert found(message)["author"] == "dev2@example.com"
+
+
+def test_an_annotated_tag_is_not_the_commit() -> None:
+    message = github_push(ref="refs/tags/v1", base=ZEROS, head="a" * 40, commits=())
+    message["body"]["head_commit"] = github_commit(2)
+    record = found(message)
+    assert (record["revision"], record["head_revision"]) == (HEAD, "a" * 40)
+    moved = changed(message, "details.event", None)
+    moved["details"]["event.base.sha"] = moved["body"]["before"] = "c" * 40
+    assert found(moved) == record
+
+
+def test_a_list_that_does_not_end_with_the_head_is_not_sure() -> None:
+    message = github_push(commits=[github_commit(1), github_commit(3)])
+    assert found(message) == found(bare(message))
+    message["body"]["head_commit"] = github_commit(2)
+    assert found(message)["revisions"] == [revision(2)]
+
+
+def test_a_rewound_branch_is_a_push() -> None:
+    message = github_push(commits=())
+    message["body"]["head_commit"] = github_commit(2)
+    assert found(message)["author"] == "dev2@example.com"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "known"),
+    [
+        ({"author": None}, {"comment"}),
+        ({"author": {}}, {"comment"}),
+        ({"author": {"name": " ", "email": None}}, {"comment"}),
+        ({"message": None}, {"author"}),
+        ({"message": ""}, {"author", "comment"}),
+        ({"timestamp": None}, {"author", "comment"}),
+    ],
+)
+def test_what_a_commit_does_not_say(overrides: dict[str, Any], known: set[str]) -> None:
+    (commit,) = found(github_push(commits=[github_commit(2, **overrides)]))["revisions"]
+    assert set(commit) == {"revision", *known}
+
+
+def test_an_author_may_lack_a_name_or_an_address() -> None:
+    unnamed = github_commit(2, author={"email": "x@example.com"})
+    record = found(github_push(commits=[unnamed]))
+    assert record["author"] == "x@example.com"
+    assert record["revisions"][0]["author"] == "<x@example.com>"
+    record = found(github_push(commits=[github_commit(2, author={"name": "X", "email": ""})]))
+    assert "author" not in record
+    assert record["revisions"][0]["author"] == "X"
+
+
+@pytest.mark.parametrize(
+    ("timestamp", "seconds"),
+    [
+        ("2020-02-12T15:29:12Z", 1_581_521_352),
+        ("2020-02-06T13:22:20-06:00", 1_581_016_940),
+        ("2020-02-12T15:29:12", None),
+        ("2020-02-12", None),
+        ("1969-12-31T23:59:59Z", None),
+        ("0001-01-01T00:00:00+23:59", None),
+        ("9999-12-31T23:59:59-23:59", 253_402_387_139),
+        ("yesterday", None),
+        ("", None),
+    ],
+)
+def test_times(timestamp: str, seconds: int | None) -> None:
+    record = found(github_push(commits=[github_commit(2, timestamp=timestamp)]))
+    assert record.get("push_timestamp") == seconds
+
+
+@pytest.mark.parametrize("number", [17, "17", 17.0])
+def test_a_pull_request_is_known_by_its_head(number: Any) -> None:
+    message = github_pull_request(number=number)
+    record = {"project": "lamp-prs", "revision": HEAD, "url": f"{GITHUB}/pull/17"}
+    for form_of_it in (message, bare(message), detailless(message)):
+        assert found(form_of_it) == record
+
+
+def test_a_pull_request_without_a_number() -> None:
+    message = bare(github_pull_request())
+    del message["details"]["event.pullNumber"]
+    assert found(message)["url"] == f"{GITHUB}/commit/{HEAD}"
+
+
+def test_pull_requests_that_nobody_takes_are_ignored() -> None:
+    for rows in ([git("lamp")], [git("a", pull_requests=True), git("b", "pull request")]):
+        answer = announcements.read(github_pull_request(), Repositories(rows))
+        assert answer == Ignored(
+            GITHUB, "not exactly one active repository takes its pull requests"
+        )
+    assert found(github_pull_request(), Repositories([git("a", "x", pull_requests=True)]))
+
+
+@pytest.mark.parametrize(
+    ("document", "message"),
+    [
+        ({"details": {}}, "neither details nor body tell the address and the head and the branch"),
+        ({"body": {}}, "neither details nor body tell the address and the head and the branch"),
+        ({"details": {}, "action": "opened"}, "neither details nor body tell the address and"),
+        ({"details": 5}, "details: 5 is not of type 'object', 'null'"),
+        ({"body": []}, "body: [] is not of type 'object', 'null'"),
+        (github_push(head="tip"), "details.event.head.sha: 'tip' does not match"),
+        (github_push(commits=[github_commit(2, id="tip")]), "body.commits[0].id: 'tip' does not"),
+        (github_push(commits=[github_commit(2, message=5)]), "message: 5 is not of type"),
+        (github_push(commits=[without(github_commit(2), "id")]), "'id' is a required property"),
+        (changed(github_push(), "body.deleted", "no"), "body.deleted: 'no' is not of type"),
+        (changed(github_push(), "body.repository", GITHUB), "body.repository: "),
+        (
+            bare({**github_push(), "details": {"event.head.sha": HEAD}}),
+            "the address and the branch",
+        ),
+        (github_pull_request(head="tip"), "details.event.head.sha: 'tip' does not match"),
+        (github_pull_request(number="seventeen"), "event.pullNumber: 'seventeen' does not match"),
+        (github_pull_request(number=-1), "event.pullNumber: -1 is less than the minimum of 0"),
+    ],
+)
+def test_what_is_malformed_is_refused(document: dict[str, Any], message: str) -> None:
+    refusal = announcements.read(document, REPOSITORIES)
+    assert isinstance(refusal, Refusal), refusal
+    assert refusal.reason == dead_letters.INVALID_PUSH
+    assert message in refusal.message
+    assert len(refusal.message) <= MAX_LENGTH
+
+
+def test_a_branch_that_no_ref_names_is_not_told() -> None:
+    for ref in ("refs/notes/x", "main", "refs/heads/", ""):
+        message = github_push()
+        details = message["details"]
+        del details["event.base.repo.branch"], details["event.head.repo.branch"]
+        details["event.base.ref"] = details["event.head.ref"] = message["body"]["ref"] = ref
+        refusal = github.read_push(message, REPOSITORIES)
+        assert isinstance(refusal, Refusal)
+        assert "the branch" in refusal.message
+
+
+def test_a_source_takes_its_own_messages_only() -> None:
+    read = announcements.READERS
+    for document in (push(), hg_push(), {}):
+        for kind in ("github-pushes", "github-pull-requests"):
+            assert isinstance(read[kind](document, REPOSITORIES), Refusal)
+    for document in (github_push(), github_pull_request()):
+        assert isinstance(read["hg-pushes"](document, REPOSITORIES), Refusal)
+
+
+PATHS = [
+    *("details", "body", "action"),
+    *("body.commits", "body.commits.0", "body.commits.1.id", "body.commits.1.author"),
+    *("body.commits.1.timestamp", "body.commits.1.author.email", "body.head_commit"),
+    *("body.ref", "body.before", "body.after", "body.deleted", "body.repository"),
+]
+VALUES: st.SearchStrategy[Any] = st.sampled_from(
+    ["", " ", "a" * 40, "a" * 40 + "\n", ZEROS, "\ud800", 0, -1, 1.5, True, None, [], {}]
+)
+
+
+@given(st.sampled_from(PATHS), VALUES, st.sampled_from(sorted(github_push()["details"])), VALUES)
+def test_whatever_is_changed_gives_a_record_or_a_reason(
+    path: str, value: object, detail: str, told: object
+) -> None:
+    message = changed(github_push(), path, value)
+    if isinstance(message["details"], dict):
+        message["details"][detail] = told
+    reference = schemas.validator(github.PUSH_FORM)
+    if form(github.PUSH_FORM).surely_accepts(message):
+        assert reference.is_valid(message)
+    answer = github.read_push(message, REPOSITORIES)
+    if not isinstance(answer, list):
+        assert isinstance(answer, Ignored) or answer.reason == dead_letters.INVALID_PUSH
+        return
+    assert reference.is_valid(message)
+    (record,) = answer
+    assert schemas.validator("push").is_valid(record)
+    assert ZEROS not in (record["revision"], record.get("head_revision"))
+    head = ((message["details"] or {}).get("event.head.sha") or message["body"]["after"]).strip()
+    assert head in (record["revision"], record.get("head_revision"))
+
+
+def test_ordinary_messages_need_no_reference() -> None:
+    for message in (github_push(), bare(github_push()), github_push(ref="refs/tags/v1")):
+        assert form(github.PUSH_FORM).surely_accepts(message)
+    for message in (github_pull_request(), github_pull_request(number="17")):
+        assert form(github.PULL_REQUEST_FORM).surely_accepts(message)
+
+
+def recorded(name: str) -> Any:
+    path = RECORDED / name
+    if not path.exists():
+        pytest.skip(f"{path} is not here")
+    return json.loads(path.read_bytes())
+
+
+def test_the_recorded_push() -> None:
+    message = recorded("github_push.json")[0]["payload"]
+    url = "https://github.com/mozilla-mobile/android-components"
+    record = found(message, Repositories([Repository("ac", url, "git", ("master",))]))
+    wanted = recorded("transformed_gh_push.json")
+    assert record == {**wanted, "project": "ac", "url": f"{url}/commit/{wanted['revision']}"}
+
+
+def test_the_recorded_pull_request() -> None:
+    message = recorded("github_pr.json")
+    url = "https://github.com/mozilla/test_treeherder"
+    rows = [Repository("th", url, "git", pull_requests=True)]
+    assert found(message, Repositories(rows)) == {
+        "project": "th",
+        "revision": message["details"]["event.head.sha"],
+        "url": f"{url}/pull/1692",
+    }
