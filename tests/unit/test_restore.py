@@ -106,6 +106,13 @@ def test_a_copy_of_an_earlier_generation_is_made_anew(
     assert caplog.text == ""
 
 
+def test_a_table_that_was_level_is_made_anew_with_the_others(store: Store) -> None:
+    ghost(store)
+    assert restored(store, Consumer({**AFTER_AN_ABORT, ROWS: AFTER_AN_ABORT[ROWS][:2]}))
+    assert rows(store) == {b"a": b"1"}
+    assert store.position(ROWS.topic) == 2
+
+
 @pytest.mark.parametrize("polls", range(5))
 def test_a_restore_that_is_overtaken_leaves_no_ghost_to_be_trusted(
     store: Store, polls: int
