@@ -3,13 +3,14 @@
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.structs import ConsumerRecord
 
 from pipeline.runtime.steps import Step, reached
-from pipeline.runtime.store import Store
+from pipeline.runtime.store import GENERATION, Store
 
 FETCH_BYTES: Final = 4 * 1_048_576
 POLL_RECORDS: Final = 10_000
@@ -70,8 +71,8 @@ async def restore(
     `consumer` is a `reader` that has learned of them. `wanted` is asked between polls; where it
     says no, the restore ends early and returns False: what is in the stores then is right, but
     not all.
-    A store that does not fit its changelog (it is ahead, or the changelog no longer holds what
-    follows) is emptied and filled from the beginning.
+    A store that does not fit its changelog (it is ahead, the changelog no longer holds what
+    follows, or what follows begins another generation) is emptied and filled from the beginning.
     """
     by_partition = {log_.place: log_ for log_ in changelogs}
     if not by_partition:
@@ -83,6 +84,7 @@ async def restore(
         if position > ends[tp] or 0 < position < begins[tp]:
             log.warning("state in %s does not fit %s, restoring it anew", entry.store.path, tp)
             entry.store.wipe()
+    kept = {one.store for one in by_partition.values() if one.store.position(one.table)}
     for tp, entry in by_partition.items():
         consumer.seek(tp, max(entry.store.position(entry.table), begins[tp]))
     consumer.resume(*by_partition)
@@ -92,6 +94,15 @@ async def restore(
         if not wanted():
             return False
         polled = await consumer.getmany(timeout_ms=200, max_records=POLL_RECORDS)
+        # Before any of it is written: a copy that has the new generation's row would be trusted.
+        for store in _outdated(polled, by_partition) & kept:
+            log.warning("state in %s may hold what was aborted, restoring it anew", store.path)
+            store.wipe()
+            kept.remove(store)
+            for tp in [tp for tp, entry in by_partition.items() if entry.store is store]:
+                consumer.seek(tp, begins[tp])
+                polled.pop(tp, None)
+                behind.add(tp)
         for tp, records in polled.items():
             entry = by_partition[tp]
             changes = {r.key: r.value for r in records if r.key is not None}
@@ -109,3 +120,17 @@ async def restore(
             store.flush()
         log.info("restored %d rows in %.1f s", rows, time.monotonic() - began)
     return True
+
+
+def _outdated(
+    polled: Mapping[TopicPartition, Sequence[ConsumerRecord]],
+    by_partition: Mapping[TopicPartition, Changelog],
+) -> set[Store]:
+    """Return the stores whose generation is another than the one that records tell."""
+    found = set()
+    for tp, records in polled.items():
+        told = [record.value for record in records if record.key == GENERATION]
+        _, _, table, store = by_partition[tp]
+        if told and told[-1] != store.rows(table).get(GENERATION):
+            found.add(store)
+    return found

@@ -10,6 +10,8 @@ from enum import StrEnum
 class Step(StrEnum):
     """A place between two effects of the protocol, in the order they are passed."""
 
+    EMPTIED = "emptied"
+    """A copy is emptied, and what Kafka forgot to end is not aborted yet."""
     RESTORED = "restored"
     """A part of a changelog is in the store; more of it may follow."""
     DRAFTED = "drafted"

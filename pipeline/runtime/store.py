@@ -39,7 +39,12 @@ through it would keep the row for ever.
 """
 
 FLUSH_SECONDS: Final = 10.0
-"""How often what memory holds goes to disk: what a killed worker has to restore."""
+"""How often what memory holds of a copy that is written to goes to disk; a killed worker has to
+restore the rest."""
+
+GENERATION: Final = b"\0generation"
+"""A row among a stage's positions. Another value than before says that rows which a copy may hold
+were aborted since; see `pipeline.runtime.orphans`."""
 
 _FORMAT: Final = 2
 _META: Final = b"\x00format"
@@ -137,9 +142,7 @@ class Store:
         self._unlogged = WriteOptions()
         # The changelog is the log; a second one on disk would only be slower.
         self._unlogged.disable_wal = True
-        if self._damaged.exists():
-            shutil.rmtree(self.path, ignore_errors=True)
-            self._damaged.unlink()
+        self._drop_damaged()
         self._open()
         self._flushed = time.monotonic()
         if not self._usable():
@@ -155,6 +158,19 @@ class Store:
             self._damaged.touch()
         except OSError as error:
             log.warning("state in %s cannot be written: %s", self.path, error)
+
+    def _drop_damaged(self) -> None:
+        if not self._damaged.exists():
+            return
+        try:
+            if self.path.exists():
+                shutil.rmtree(self.path)
+            self._damaged.unlink()
+        except OSError as error:
+            raise Failure(
+                f"cannot make state in {self.path} anew: {error}; make the disk writable, or set "
+                "PULSELOAD_HOME to another"
+            ) from error
 
     def _open(self) -> None:
         self.path.mkdir(parents=True, exist_ok=True)
@@ -248,10 +264,12 @@ class Store:
         self._flushed = time.monotonic()
 
     def close(self) -> None:
-        """Write what memory holds to disk, if that can be, and let go of the folder."""
+        """Write what memory holds to disk, if that can be, and let go of the folder in any case."""
         try:
-            self._db.flush()
-            self._db.close()
+            try:
+                self._db.flush()
+            finally:
+                self._db.close()
         except Exception as error:  # noqa: BLE001 - whatever rocksdict raises
             # A deleted folder, a full disk: the changelog gives back what is missing.
             log.warning("state in %s cannot be written, to be restored: %s", self.path, error)

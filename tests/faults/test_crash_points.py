@@ -4,36 +4,18 @@ import signal
 
 import pytest
 
-from local import ROOT
 from pipeline.runtime.steps import Step
 from pulseload import topics
 from tests.examples import body, job, push, task_id
 from tests.faults.copies import check_copies
 from tests.faults.history import Fed
 from tests.faults.load import Event, Feeder, check, plan
-from tests.faults.workers import start, wipe
-from tests.system.harness import BIN, Sent, Service, System, produce
+from tests.faults.workers import crash, start, wipe
+from tests.system.harness import Sent, System, produce
 
 STAGES = ("validate", "join")
 LIST = 1_000
 """How many jobs come in one body: a few such bodies are more than one transaction takes."""
-
-
-def crash(system: System, stage: str, step: Step, count: int, later: int = 0) -> Service:
-    """Start a worker that ends at a step; it shares state and identity with the worker `one`."""
-    return system.program(
-        "one",
-        str(BIN / "faust"),
-        *("-A", "tests.faults.crashing", "worker"),
-        PYTHONPATH=str(ROOT),
-        PULSELOAD_HOME=str(system.folder / "one-state"),
-        PULSELOAD_INSTANCE_ID="one",
-        PULSELOAD_SESSION_TIMEOUT="6",
-        CRASH_STAGE=stage,
-        CRASH_STEP=step,
-        CRASH_COUNT=str(count),
-        CRASH_MS=str(later),
-    )
 
 
 def go_on(system: System, events: list[Event]) -> None:

@@ -2,8 +2,10 @@
 
 import shutil
 
+from local import ROOT
+from pipeline.runtime.steps import Step
 from tests.faults.load import Event, Feeder
-from tests.system.harness import Service, System
+from tests.system.harness import BIN, Service, System
 
 
 def start(system: System, name: str, session_timeout: int = 6) -> Service:
@@ -11,6 +13,23 @@ def start(system: System, name: str, session_timeout: int = 6) -> Service:
         name,
         PULSELOAD_INSTANCE_ID=name,
         PULSELOAD_SESSION_TIMEOUT=str(session_timeout),
+    )
+
+
+def crash(system: System, stage: str, step: Step, count: int, later: int = 0) -> Service:
+    """Start a worker that ends at a step; it shares state and identity with the worker `one`."""
+    return system.program(
+        "one",
+        str(BIN / "faust"),
+        *("-A", "tests.faults.crashing", "worker"),
+        PYTHONPATH=str(ROOT),
+        PULSELOAD_HOME=str(system.folder / "one-state"),
+        PULSELOAD_INSTANCE_ID="one",
+        PULSELOAD_SESSION_TIMEOUT="6",
+        CRASH_STAGE=stage,
+        CRASH_STEP=step,
+        CRASH_COUNT=str(count),
+        CRASH_MS=str(later),
     )
 
 

@@ -2,9 +2,6 @@
 
 import json
 import logging
-import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -87,61 +84,6 @@ def test_a_closed_store_is_opened_as_it_was_left(path: Path) -> None:
     filled(path)
     assert reopened(path) == FULL
     assert reopened(path, TABLES[::-1]) == FULL
-
-
-_KILLED = """
-import os, signal, sys
-from pathlib import Path
-from pipeline.runtime.store import Store
-
-store = Store(Path(sys.argv[1]), ("pushes", "pending"))
-for position in range(1, 2_001):
-    rows = {b"%d" % position: b"x" * 10_000}
-    store.write({"pushes": rows, "pending": rows}, {"pushes": position, "pending": position})
-os.kill(os.getpid(), signal.SIGKILL)
-"""
-
-
-def test_what_a_killed_process_leaves_is_behind_and_never_torn(path: Path) -> None:
-    assert subprocess.run([sys.executable, "-c", _KILLED, str(path)], check=False).returncode == -9
-    store = Store(path, TABLES)
-    try:
-        assert 0 < store.position("pushes") == store.position("pending")
-        for table in TABLES:
-            found = sorted(int(key) for key, _ in store.rows(table).scan(b""))
-            assert found == list(range(1, store.position(table) + 1))
-    finally:
-        store.close()
-
-
-def test_what_memory_holds_goes_to_disk_now_and_then(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("pipeline.runtime.store.FLUSH_SECONDS", 0.2)
-    store = Store(path, TABLES)
-    store.write({"pushes": {b"a": b"1"}}, {"pushes": 1})
-    end = time.monotonic() + 10
-    while not list(path.glob("*.sst")) and time.monotonic() < end:
-        time.sleep(0.05)
-        store.write({}, {"pushes": 2})
-    # What a process that is killed now would leave.
-    left = path.with_name("left")
-    shutil.copytree(path, left)
-    copy = Store(left, TABLES)
-    assert copy.position("pushes") in (1, 2)
-    assert dict(copy.rows("pushes").scan(b"")) == {b"a": b"1"}
-    copy.close()
-    store.close()
-
-
-def test_a_store_whose_folder_was_deleted_is_closed_with_a_warning(
-    path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    opened = Store(path, TABLES)
-    shutil.rmtree(path)
-    opened.write({"pushes": {b"a": b"1"}}, {"pushes": 1})
-    opened.close()
-    assert "cannot be written, to be restored" in caplog.text
 
 
 def test_a_wiped_store_is_empty_and_can_be_used(path: Path) -> None:
