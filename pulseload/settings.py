@@ -72,6 +72,7 @@ class Settings:
     pending_max_age: int
     pending_max_jobs_per_push: int
     pending_max_jobs: int
+    job_memory: int
 
     @property
     def kafka_servers(self) -> list[str]:
@@ -249,7 +250,8 @@ def _settings(values: dict[str, Any], names: Mapping[str, str]) -> Settings:
     )
     values["pulseload_stages"] = tuple(values["pulseload_stages"])
     values["pulseload_home"] = Path(values["pulseload_home"])
-    values["pending_max_age"] = _seconds(values["pending_max_age"], names["pending_max_age"])
+    for key in ("pending_max_age", "job_memory"):
+        values[key] = _seconds(values[key], names[key])
     return Settings(**values)
 
 
