@@ -21,7 +21,7 @@ from weakref import WeakKeyDictionary
 import orjson
 
 from pipeline import dead_letters, pushes
-from pipeline.lifecycle import JobStates, Update, known_result
+from pipeline.lifecycle import JobStates, known_result, update_of, verdict
 from pipeline.pending import Pending
 from pipeline.runtime.draft import Draft
 from pipeline.runtime.records import Record
@@ -159,35 +159,38 @@ class Join:
     def _job(self, record: Record, draft: Draft, kept: Kept) -> Iterator[None]:
         """Join the job, let it wait, suppress it, or refuse it."""
         # Not ours: null values of headers, which Kafka has, and an id as long as no job's is.
-        told = {name: value or b"" for name, value in record.headers}
-        job_id = told.get(JOB_ID, b"")
+        told = dict(record.headers)
+        job_id = told.get(JOB_ID) or b""
         if record.key is None or record.value is None or not 0 < len(job_id) <= MAX_ID_BYTES:
             message = f"no key, value or {JOB_ID} header: write jobs to {topics.JOBS_INBOX}"
             _refuse(draft, topics.JOBS_DEAD_LETTER, record, message)
             return
-        given = headers.carried(record.headers)
+        given, taken, waiting = headers.carried(record.headers), kept.states.taken(job_id), b""
         # What a version without lifecycles has validated goes on unjudged.
-        update = Update.of(told.get(JOB_STATE), record.value)
+        update = update_of(told.get(JOB_STATE), record.value)
         if update is not None:
-            reason, previous = kept.states.judge(job_id, update)
+            reason, previous = verdict(taken, update)
             if previous is not None:
                 given.append((PREVIOUS_STATE, previous))
             if reason is not None:
                 given.append((SUPPRESSED_REASON, reason))
                 draft.send(topics.JOBS_SUPPRESSED, job_id, record.value, given, draft.partition)
                 return
-        given += [(JOB_ID, job_id), (JOB_RESULT, known_result(told.get(JOB_RESULT)))]
-        job = Waiting(record.timestamp, given, record.value)
+        result = known_result(told.get(JOB_RESULT))
         push = draft.tables[PUSHES].get(record.key)
         if push is None:
             own = group(record.key)
             yield from self._make_room(own, record.timestamp, draft, kept)
-            row_key = kept.pending.put(own, record.offset, job.pack())
+            # It may have been an earlier update of this job that made room.
+            taken = kept.states.taken(job_id)
+            given += [(JOB_ID, job_id), (JOB_RESULT, result)]
+            row = Waiting(record.timestamp, given, record.value).pack()
+            waiting = kept.pending.put(own, record.offset, row)
         else:
-            _release(draft, job, push)
-            row_key = b""
+            value = joined(record.value, push, result)
+            draft.send(topics.JOBS_JOINED, job_id, value, given, draft.partition)
         if update is not None:
-            kept.states.take(job_id, update, record.timestamp, row_key)
+            kept.states.take(job_id, taken, update, record.timestamp, waiting)
 
     def _make_room(self, own: bytes, now: int, draft: Draft, kept: Kept) -> Iterator[None]:
         """Send away the oldest until one more job of a push may wait.
@@ -263,16 +266,13 @@ class Join:
 
 def _release_all(draft: Draft, pending: Pending, push_key: bytes, push: bytes) -> Iterator[None]:
     for key, row in pending.table.scan(group(push_key)):
-        _release(draft, Waiting.unpack(row), push)
+        job = Waiting.unpack(row)
+        value = joined(job.job, push, known_result(dict(job.headers).get(JOB_RESULT)))
+        given = [header for header in job.headers if header[0] not in (JOB_ID, JOB_RESULT)]
+        draft.send(topics.JOBS_JOINED, job.job_id, value, given, draft.partition)
         pending.remove(key)
         if draft.due:
             yield
-
-
-def _release(draft: Draft, job: Waiting, push: bytes) -> None:
-    value = joined(job.job, push, known_result(dict(job.headers).get(JOB_RESULT)))
-    given = [header for header in job.headers if header[0] not in (JOB_ID, JOB_RESULT)]
-    draft.send(topics.JOBS_JOINED, job.job_id, value, given, draft.partition)
 
 
 def _expire(draft: Draft, kept: Kept, key: bytes, row: bytes, now: int, reason: bytes) -> None:

@@ -13,7 +13,7 @@ import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from hashlib import blake2b
 from itertools import islice
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, NewType
 
 from pipeline.runtime.draft import Table
 
@@ -49,6 +49,9 @@ _SAME: Final = {
     "retry": b"retry",
     "superseded": b"superseded",
 }
+_PLACES: Final[Mapping[bytes | None, bytes]] = {
+    state: bytes([place]) for place, state in enumerate(STATES)
+}
 _DIGEST_BYTES: Final = 8
 _UPDATE_BYTES: Final = 1 + _DIGEST_BYTES
 _HEAD: Final = struct.Struct(">qB")
@@ -75,16 +78,14 @@ def known_result(word: bytes | None) -> bytes:
     return word if word in RESULTS else UNKNOWN
 
 
-class Update(NamedTuple):
-    """One message about a job: its place in `STATES`, and a digest of its bytes."""
+Update = NewType("Update", bytes)
+"""One message about a job: a byte, its state's place in `STATES`, and a digest of its bytes."""
 
-    state: int
-    digest: bytes
 
-    @classmethod
-    def of(cls, state: bytes | None, job: bytes) -> "Update | None":
-        """Return the update of a state and a job's bytes, or None where it is none of `STATES`."""
-        return cls(STATES.index(state), _digest(job)) if state in STATES else None
+def update_of(state: bytes | None, job: bytes) -> Update | None:
+    """Return the update of a state and a job's bytes, or None where it is none of `STATES`."""
+    place = _PLACES.get(state)
+    return None if place is None else Update(place + _digest(job))
 
 
 class Verdict(NamedTuple):
@@ -98,13 +99,13 @@ def verdict(taken: Sequence[Update], update: Update) -> Verdict:
     """Judge an update by those that were taken before, the latest last."""
     if not taken:
         return Verdict(None, None)
-    latest = taken[-1].state
+    latest = taken[-1][0]
     reason = None
     if update in taken:
         reason = REPEAT
     elif latest == len(STATES) - 1:
         reason = COMPLETED
-    elif update.state < latest:
+    elif update[0] < latest:
         reason = STALE
     return Verdict(reason, STATES[latest])
 
@@ -121,9 +122,8 @@ class Memory(NamedTuple):
     waiting: bytes = b""
 
     def pack(self) -> bytes:
-        """Return the row's bytes: time, count, a state and a digest for each update, key."""
-        updates = b"".join([b"%c%b" % update for update in self.taken])
-        return _HEAD.pack(self.since, len(self.taken)) + updates + self.waiting
+        """Return the row's bytes: time, how many updates, the updates, the key."""
+        return _HEAD.pack(self.since, len(self.taken)) + b"".join(self.taken) + self.waiting
 
     @classmethod
     def unpack(cls, row: bytes) -> "Memory":
@@ -131,7 +131,7 @@ class Memory(NamedTuple):
         since, count = _HEAD.unpack_from(row)
         end = _HEAD.size + count * _UPDATE_BYTES
         starts = range(_HEAD.size, end, _UPDATE_BYTES)
-        taken = [Update(row[start], row[start + 1 : start + _UPDATE_BYTES]) for start in starts]
+        taken = [Update(row[start : start + _UPDATE_BYTES]) for start in starts]
         return cls(since, taken, row[end:])
 
 
@@ -143,14 +143,25 @@ class JobStates:
         self._swept = b""
         self._rests_until = 0
 
-    def judge(self, job_id: bytes, update: Update) -> Verdict:
-        """Say what becomes of an update that has just come; nothing is changed by that."""
-        return verdict(self._taken(job_id), update)
+    def taken(self, job_id: bytes) -> Sequence[Update]:
+        """Return the updates of a job that are remembered, the latest last."""
+        row = self._table.get(job_id)
+        return () if row is None else Memory.unpack(row).taken
 
-    def take(self, job_id: bytes, update: Update, since: int, waiting: bytes = b"") -> None:
-        """Remember an update that goes on; `waiting` is its key in `pending-jobs`, if it waits."""
-        taken = [*self._taken(job_id), update][-MAX_UPDATES:]
-        self._table.put(job_id, Memory(since, taken, waiting).pack())
+    def take(
+        self,
+        job_id: bytes,
+        taken: Sequence[Update],
+        update: Update,
+        since: int,
+        waiting: bytes = b"",
+    ) -> None:
+        """Remember an update that goes on after those that were taken before.
+
+        `since` is when it came; if it has to wait, `waiting` is its key in `pending-jobs`.
+        """
+        memory = Memory(since, [*taken, update][-MAX_UPDATES:], waiting)
+        self._table.put(job_id, memory.pack())
 
     def forget(self, job_id: bytes, job: bytes) -> None:
         """Forget an update that left without its push, so that it is taken when it comes again."""
@@ -159,7 +170,7 @@ class JobStates:
             return
         memory = Memory.unpack(row)
         digest = _digest(job)
-        taken = [update for update in memory.taken if update.digest != digest]
+        taken = [update for update in memory.taken if update[1:] != digest]
         if not taken:
             self._table.put(job_id, None)
         elif len(taken) < len(memory.taken):
@@ -184,10 +195,6 @@ class JobStates:
         if next(rows, None) is None:
             self._swept = b""
             self._rests_until = now + length // ROUNDS
-
-    def _taken(self, job_id: bytes) -> Sequence[Update]:
-        row = self._table.get(job_id)
-        return () if row is None else Memory.unpack(row).taken
 
 
 def _digest(job: bytes) -> bytes:
