@@ -88,13 +88,13 @@ HEADERS = {
 }
 
 
-@pytest.mark.parametrize("given", HEADERS.values(), ids=HEADERS)
+@pytest.mark.parametrize(("number", "given"), enumerate(HEADERS.values(), 200), ids=list(HEADERS))
 def test_headers_are_carried_as_they_are_and_within_bounds(
-    judge: Judge, given: list[tuple[str, bytes]]
+    judge: Judge, number: int, given: list[tuple[str, bytes]]
 ) -> None:
     fine, bad = judge.judge(
         topics.JOBS_INBOX,
-        Sent(body(judged_job(200)), headers=given),
+        Sent(body(judged_job(number)), headers=given),
         Sent(b"bad", headers=given),
     )
     expected = dict(headers.carried([(MARK, fine.record.headers[MARK]), *given]))
@@ -102,7 +102,7 @@ def test_headers_are_carried_as_they_are_and_within_bounds(
     assert joined.headers == expected
     assert fine.only.headers == {
         **expected,
-        headers.JOB_ID: task_id(200).encode(),
+        headers.JOB_ID: task_id(number).encode(),
         headers.JOB_STATE: b"completed",
         headers.JOB_RESULT: b"success",
     }
