@@ -1,8 +1,12 @@
 """The join stage: jobs meet their pushes, or wait for them.
 
-Two tables, both by partition: `pushes` (push key → push record) and `pending-jobs` (one row per
-waiting job). A row's key is the job's push key, a NUL, and the job's offset in `jobs.valid` with
-leading zeros, so that a push's waiting jobs stand together in the order they came.
+Three tables, all by partition: `pushes` (push key → push record), `pending-jobs` (one row per
+waiting job) and `job-states` (`pipeline.lifecycle`). The key of a waiting job's row is the job's
+push key, a NUL, and the job's offset in `jobs.valid` with leading zeros, so that a push's waiting
+jobs stand together in the order they came.
+
+Whether a job goes on is judged when it comes, before it waits: what waits leaves in that order
+too. A job is never remembered by a transaction that does not also let it out or let it wait.
 
 Invariant: a push that is in `pushes` has no rows in `pending-jobs`. A release that is cut into
 several transactions puts the push into the table with its last one only; a job that comes in
@@ -17,22 +21,27 @@ from weakref import WeakKeyDictionary
 import orjson
 
 from pipeline import dead_letters, pushes
+from pipeline.lifecycle import JobStates, known_result, update_of, verdict
 from pipeline.pending import Pending
 from pipeline.runtime.draft import Draft
 from pipeline.runtime.records import Record
 from pulseload import headers, topics
-from pulseload.headers import JOB_ID, Header
+from pulseload.headers import JOB_ID, JOB_RESULT, JOB_STATE, PREVIOUS_STATE, Header
 
 STAGE: Final = "join"
 INPUTS: Final = (topics.JOBS_VALID, topics.PUSHES)
 OUTPUTS: Final = (
     topics.JOBS_JOINED,
     topics.JOBS_EXPIRED,
+    topics.JOBS_SUPPRESSED,
     topics.JOBS_DEAD_LETTER,
     topics.PUSHES_DEAD_LETTER,
 )
 PUSHES: Final = "pushes"
 PENDING: Final = "pending-jobs"
+STATES: Final = "job-states"
+
+SUPPRESSED_REASON: Final = "pulseload.suppressed.reason"
 
 EXPIRED_REASON: Final = "pulseload.expired.reason"
 EXPIRED_PUSH: Final = "pulseload.expired.push"
@@ -54,7 +63,11 @@ SWEEP_BYTES: Final = 8 * 1_048_576
 
 
 class Waiting(NamedTuple):
-    """A row of `pending-jobs`: since when (ms since 1970), the job's headers, its bytes."""
+    """A row of `pending-jobs`: since when (ms since 1970), the job's headers, its bytes.
+
+    The headers are those that go on, the job's id and its result; a row of a version that knew
+    no results has none.
+    """
 
     since: int
     headers: Sequence[Header]
@@ -80,9 +93,9 @@ class Waiting(NamedTuple):
         return cls(int(since), pairs, job)
 
 
-def joined(job: bytes, push: bytes) -> bytes:
-    """Return the value of `jobs.joined`; both go in byte by byte as they are."""
-    return b'{"job":%b,"push":%b}' % (job, push)
+def joined(job: bytes, push: bytes, result: bytes) -> bytes:
+    """Return the value of `jobs.joined`; job and push go in byte by byte as they are."""
+    return b'{"job":%b,"push":%b,"result":"%b"}' % (job, push, result)
 
 
 def group(push_key: bytes) -> bytes:
@@ -94,71 +107,104 @@ def group(push_key: bytes) -> bytes:
     return push_key.replace(b"\0", b"\xc0\x80")
 
 
+class Kept(NamedTuple):
+    """What the stage keeps beside one draft: its tables with what follows from their rows."""
+
+    pending: Pending
+    states: JobStates
+
+
 class Join:
     """The stage's functions.
 
     `max_age` is how many seconds a job may wait for its push, `max_jobs_per_push` and `max_jobs`
     how many may wait for one push and in one partition: with one more, the oldest leaves.
+    `memory` is how many seconds it is remembered what was last heard of a job.
     """
 
     def __init__(
-        self, max_age: int, max_jobs_per_push: int = 50_000, max_jobs: int = 1_000_000
+        self,
+        max_age: int,
+        max_jobs_per_push: int = 50_000,
+        max_jobs: int = 1_000_000,
+        memory: int = 3 * 86_400,
     ) -> None:
         self._max_age_ms = max_age * 1_000
         self._max_jobs_per_push = max_jobs_per_push
         self._max_jobs = max_jobs
+        self._memory_ms = memory * 1_000
         # A partition that is taken away and comes back has a new draft, and is counted again.
-        self._pending: WeakKeyDictionary[Draft, Pending] = WeakKeyDictionary()
+        self._kept: WeakKeyDictionary[Draft, Kept] = WeakKeyDictionary()
 
     def process(self, records: Iterable[Record], draft: Draft) -> Iterator[None]:
         """Join jobs with pushes; see `pipeline.runtime.draft.Process`."""
-        pending = yield from self._counted(draft)
+        kept = yield from self._counted(draft)
         for record in records:
             if record.topic == topics.PUSHES:
-                yield from self._push(record, draft, pending)
-            elif (waiting := self._job(record, draft)) is not None:
-                own = group(record.key or b"")
-                yield from self._make_room(own, record.timestamp, draft, pending)
-                pending.put(own, record.offset, waiting.pack())
+                yield from self._push(record, draft, kept.pending)
+            else:
+                yield from self._job(record, draft, kept)
             draft.reach(record)
             if draft.due:
                 yield
 
-    def _counted(self, draft: Draft) -> Generator[None, None, Pending]:
-        pending = self._pending.get(draft)
-        if pending is None:
-            pending = Pending(draft.tables[PENDING])
-            yield from pending.count()
-            self._pending[draft] = pending
-        return pending
+    def _counted(self, draft: Draft) -> Generator[None, None, Kept]:
+        kept = self._kept.get(draft)
+        if kept is None:
+            kept = Kept(Pending(draft.tables[PENDING]), JobStates(draft.tables[STATES]))
+            yield from kept.pending.count()
+            self._kept[draft] = kept
+        return kept
 
-    def _job(self, record: Record, draft: Draft) -> Waiting | None:
-        """Join the job or refuse it, or return what is to wait."""
+    def _job(self, record: Record, draft: Draft, kept: Kept) -> Iterator[None]:
+        """Join the job, let it wait, suppress it, or refuse it."""
         # Not ours: null values of headers, which Kafka has, and an id as long as no job's is.
-        job_id = next((value for name, value in record.headers if name == JOB_ID), b"") or b""
+        told = dict(record.headers)
+        job_id = told.get(JOB_ID) or b""
         if record.key is None or record.value is None or not 0 < len(job_id) <= MAX_ID_BYTES:
             message = f"no key, value or {JOB_ID} header: write jobs to {topics.JOBS_INBOX}"
             _refuse(draft, topics.JOBS_DEAD_LETTER, record, message)
-            return None
+            return
+        given, taken, waiting = headers.carried(record.headers), kept.states.taken(job_id), b""
+        # What a version without lifecycles has validated goes on unjudged.
+        update = update_of(told.get(JOB_STATE), record.value)
+        if update is not None:
+            reason, previous = verdict(taken, update)
+            if previous is not None:
+                given.append((PREVIOUS_STATE, previous))
+            if reason is not None:
+                given.append((SUPPRESSED_REASON, reason))
+                draft.send(topics.JOBS_SUPPRESSED, job_id, record.value, given, draft.partition)
+                return
+        result = known_result(told.get(JOB_RESULT))
         push = draft.tables[PUSHES].get(record.key)
         if push is None:
-            kept = [*headers.carried(record.headers), (JOB_ID, job_id)]
-            return Waiting(record.timestamp, kept, record.value)
-        _release(draft, job_id, record.headers, record.value, push)
-        return None
+            own = group(record.key)
+            yield from self._make_room(own, record.timestamp, draft, kept)
+            # It may have been an earlier update of this job that made room.
+            taken = kept.states.taken(job_id)
+            given += [(JOB_ID, job_id), (JOB_RESULT, result)]
+            row = Waiting(record.timestamp, given, record.value).pack()
+            waiting = kept.pending.put(own, record.offset, row)
+        else:
+            value = joined(record.value, push, result)
+            draft.send(topics.JOBS_JOINED, job_id, value, given, draft.partition)
+        if update is not None:
+            kept.states.take(job_id, taken, update, record.timestamp, waiting)
 
-    def _make_room(self, own: bytes, now: int, draft: Draft, pending: Pending) -> Iterator[None]:
+    def _make_room(self, own: bytes, now: int, draft: Draft, kept: Kept) -> Iterator[None]:
         """Send away the oldest until one more job of a push may wait.
 
         It is done before that job is written: what a commit in between leaves is within bounds.
         """
+        pending = kept.pending
         while pending.of_group.get(own, 0) >= self._max_jobs_per_push:
-            _expire(draft, pending, *pending.oldest_of(own), now, TOO_MANY_FOR_PUSH)
+            _expire(draft, kept, *pending.oldest_of(own), now, TOO_MANY_FOR_PUSH)
             if draft.due:
                 yield
         while pending.total >= self._max_jobs:
             oldest = yield from pending.oldest()
-            _expire(draft, pending, *oldest, now, TOO_MANY)
+            _expire(draft, kept, *oldest, now, TOO_MANY)
             if draft.due:
                 yield
 
@@ -185,13 +231,22 @@ class Join:
             table.put(key, push)
 
     def tick(self, now: int, draft: Draft) -> Iterator[None]:
-        """Send away what has waited too long; see `pipeline.runtime.stage.Tick`.
+        """Send away what has waited too long, and forget; see `pipeline.runtime.stage.Tick`."""
+        kept = yield from self._counted(draft)
+        yield from self._expire_due(now, draft, kept)
+        pending = kept.pending.table
+        for _ in kept.states.sweep(now, self._memory_ms, lambda key: pending.get(key) is not None):
+            if draft.due:
+                yield
+
+    def _expire_due(self, now: int, draft: Draft, kept: Kept) -> Iterator[None]:
+        """Send away what has waited too long.
 
         Each call looks at `SWEEP_ROWS` rows more, or `SWEEP_BYTES`, so that a million waiting
         rows cost no more at a time than a few; one that is due leaves within as many ticks as a
         round takes.
         """
-        pending = yield from self._counted(draft)
+        pending = kept.pending
         rows = pending.table.walk(pending.swept)
         pending.swept = b""
         looked_at = 0
@@ -200,7 +255,7 @@ class Join:
             looked_at += len(row)
             since = int(row[: row.index(b" ")])
             if now - since >= self._max_age_ms:
-                _expire(draft, pending, key, row, now, PUSH_UNKNOWN)
+                _expire(draft, kept, key, row, now, PUSH_UNKNOWN)
                 if draft.due:
                     yield
             if looked_at > SWEEP_BYTES:
@@ -211,21 +266,16 @@ class Join:
 
 def _release_all(draft: Draft, pending: Pending, push_key: bytes, push: bytes) -> Iterator[None]:
     for key, row in pending.table.scan(group(push_key)):
-        waiting = Waiting.unpack(row)
-        _release(draft, waiting.job_id, waiting.headers, waiting.job, push)
+        job = Waiting.unpack(row)
+        value = joined(job.job, push, known_result(dict(job.headers).get(JOB_RESULT)))
+        given = [header for header in job.headers if header[0] not in (JOB_ID, JOB_RESULT)]
+        draft.send(topics.JOBS_JOINED, job.job_id, value, given, draft.partition)
         pending.remove(key)
         if draft.due:
             yield
 
 
-def _release(draft: Draft, job_id: bytes, given: Iterable[Header], job: bytes, push: bytes) -> None:
-    carried = headers.carried(given)
-    draft.send(topics.JOBS_JOINED, job_id, joined(job, push), carried, draft.partition)
-
-
-def _expire(
-    draft: Draft, pending: Pending, key: bytes, row: bytes, now: int, reason: bytes
-) -> None:
+def _expire(draft: Draft, kept: Kept, key: bytes, row: bytes, now: int, reason: bytes) -> None:
     waiting = Waiting.unpack(row)
     why = [
         (EXPIRED_REASON, reason),
@@ -235,7 +285,8 @@ def _expire(
     ]
     carried = headers.carried(waiting.headers)
     draft.send(topics.JOBS_EXPIRED, waiting.job_id, waiting.job, [*carried, *why], draft.partition)
-    pending.remove(key)
+    kept.pending.remove(key)
+    kept.states.forget(waiting.job_id, waiting.job)
 
 
 def _refuse(

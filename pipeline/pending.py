@@ -53,10 +53,12 @@ class Pending:
             if number % TURN_ROWS == 0:
                 yield
 
-    def put(self, group: bytes, offset: int, row: bytes) -> None:
-        """Write the row of a job that has just come."""
-        self.table.put(b"%b\0%0*d" % (group, _ORDER_BYTES, offset), row)
+    def put(self, group: bytes, offset: int, row: bytes) -> bytes:
+        """Write the row of a job that has just come, and return its key."""
+        key = b"%b\0%0*d" % (group, _ORDER_BYTES, offset)
+        self.table.put(key, row)
         self._add(group)
+        return key
 
     def remove(self, key: bytes) -> None:
         """Delete a row that is there."""

@@ -4,7 +4,7 @@ from pipeline import announcements, jobs
 from pipeline.forms import form
 from pipeline.joining import INPUTS as JOIN_INPUTS
 from pipeline.joining import OUTPUTS as JOIN_OUTPUTS
-from pipeline.joining import PENDING, PUSHES, Join
+from pipeline.joining import PENDING, PUSHES, STATES, Join
 from pipeline.joining import STAGE as JOIN
 from pipeline.runtime.stage import Stage
 from pipeline.validation import OUTPUTS as VALIDATE_OUTPUTS
@@ -26,10 +26,13 @@ def build(settings: Settings) -> list[Stage]:
         settings.pulse_data_ingestion_sources, Repositories(settings.pulseload_repositories)
     )
     join = Join(
-        settings.pending_max_age, settings.pending_max_jobs_per_push, settings.pending_max_jobs
+        settings.pending_max_age,
+        settings.pending_max_jobs_per_push,
+        settings.pending_max_jobs,
+        settings.job_memory,
     )
     stages = [
         Stage(VALIDATE, validation.inputs, VALIDATE_OUTPUTS, validation.process),
-        Stage(JOIN, JOIN_INPUTS, JOIN_OUTPUTS, join.process, (PUSHES, PENDING), join.tick),
+        Stage(JOIN, JOIN_INPUTS, JOIN_OUTPUTS, join.process, (PUSHES, PENDING, STATES), join.tick),
     ]
     return [stage for stage in stages if stage.name in settings.pulseload_stages]

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-from pipeline import announcements, dead_letters, jobs, pushes
+from pipeline import announcements, dead_letters, jobs, lifecycle, pushes
 from pipeline.announcements import Reader
 from pipeline.bodies import Item, decode
 from pipeline.dead_letters import INVALID_JOB, INVALID_PUSH, TOO_MANY_ITEMS
@@ -140,7 +140,12 @@ def _jobs(record: Record, profile: str, draft: Draft) -> None:
         elif (fault := jobs.judge(item, profile)) is not None:
             _refuse(draft, topics.JOBS_DEAD_LETTER, record, Refusal(INVALID_JOB, fault), item)
         else:
-            own: list[Header] = [*carried, (headers.JOB_ID, jobs.job_id(job))]
+            own: list[Header] = [
+                *carried,
+                (headers.JOB_ID, jobs.job_id(job)),
+                (headers.JOB_STATE, job["state"].encode()),
+                (headers.JOB_RESULT, lifecycle.result(job)),
+            ]
             draft.send(topics.JOBS_VALID, jobs.push_of(job), item.raw, own)
 
 

@@ -22,6 +22,13 @@ CC = "pulse.cc"
 JOB_ID = "pulseload.job.id"
 """On `jobs.valid`: the job's `taskId`, so that the join need not read the job."""
 
+JOB_STATE = "pulseload.job.state"
+JOB_RESULT = "pulseload.job.result"
+"""On `jobs.valid`: the job's own state, and how it ended in the words of `pipeline.lifecycle`."""
+
+PREVIOUS_STATE = "pulseload.job.previous-state"
+"""On `jobs.joined` and `jobs.suppressed`: the state that the job was in before, if any is known."""
+
 ERROR_REASON = "pulseload.error.reason"
 ERROR_MESSAGE = "pulseload.error.message"
 ERROR_STAGE = "pulseload.error.stage"

@@ -83,6 +83,7 @@ class Settings:
     pending_max_age: int
     pending_max_jobs_per_push: int
     pending_max_jobs: int
+    job_memory: int
 
     @property
     def kafka_servers(self) -> list[str]:
@@ -265,7 +266,11 @@ def _settings(values: dict[str, Any], names: Mapping[str, str]) -> Settings:
     )
     values["pulseload_stages"] = tuple(values["pulseload_stages"])
     values["pulseload_home"] = Path(values["pulseload_home"])
-    for key, most in (("pending_max_age", _MAX_AGE), ("pushlog_interval", _MAX_INTERVAL)):
+    for key, most in (
+        ("pending_max_age", _MAX_AGE),
+        ("job_memory", _MAX_AGE),
+        ("pushlog_interval", _MAX_INTERVAL),
+    ):
         values[key] = _seconds(values[key], names[key], most)
     return Settings(**values)
 

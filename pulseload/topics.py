@@ -11,6 +11,7 @@ JOBS_VALID: Final = "jobs.valid"
 PUSHES: Final = "pushes"
 JOBS_JOINED: Final = "jobs.joined"
 JOBS_EXPIRED: Final = "jobs.expired"
+JOBS_SUPPRESSED: Final = "jobs.suppressed"
 JOBS_DEAD_LETTER: Final = "jobs.dead-letter"
 PUSHES_DEAD_LETTER: Final = "pushes.dead-letter"
 
@@ -59,7 +60,7 @@ def tables(stages: Iterable[str]) -> list[str]:
     for stage in stages:
         names.append(f"{stage}-positions")
         if stage == "join":
-            names += ["pushes", "pending-jobs"]
+            names += ["pushes", "pending-jobs", "job-states"]
     return names
 
 
@@ -97,7 +98,10 @@ def required(
     found.append(Topic(PUSHES, partitions, {**inner, **compacted}))
     found += [
         Topic(name, partitions, outer)
-        for name in (JOBS_JOINED, JOBS_EXPIRED, JOBS_DEAD_LETTER, PUSHES_DEAD_LETTER)
+        for name in (
+            *(JOBS_JOINED, JOBS_EXPIRED, JOBS_SUPPRESSED),
+            *(JOBS_DEAD_LETTER, PUSHES_DEAD_LETTER),
+        )
     ]
     found += [
         Topic(changelog(app_id, name), partitions, {**outer, **compacted})

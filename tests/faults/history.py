@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
-Place = Literal["joined", "waiting", "dead-lettered", "expired"]
+Place = Literal["joined", "waiting", "dead-lettered", "expired", "suppressed"]
 
 
 class Fed(NamedTuple):
@@ -36,6 +36,7 @@ class History:
     waiting: list[str] = field(default_factory=list)
     dead_lettered: list[str] = field(default_factory=list)
     expired: list[str] = field(default_factory=list)
+    suppressed: list[str] = field(default_factory=list)
 
     def places(self) -> Mapping[Place, list[str]]:
         """Return the ids found in each place."""
@@ -44,6 +45,7 @@ class History:
             "waiting": self.waiting,
             "dead-lettered": self.dead_lettered,
             "expired": self.expired,
+            "suppressed": self.suppressed,
         }
 
 

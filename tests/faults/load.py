@@ -135,6 +135,7 @@ def history(system: System) -> History:
         )
     found.dead_lettered = [r.json["taskId"] for r in system.read(topics.JOBS_DEAD_LETTER)]
     found.expired = [r.json["taskId"] for r in system.read(topics.JOBS_EXPIRED)]
+    found.suppressed = [r.json["taskId"] for r in system.read(topics.JOBS_SUPPRESSED)]
     return found
 
 

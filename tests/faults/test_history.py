@@ -52,6 +52,12 @@ def test_a_job_in_two_places_is_seen() -> None:
     assert problems(FED, history) == ["a should be joined once, is {'joined': 1, 'waiting': 1}"]
 
 
+def test_a_job_that_was_suppressed_is_seen() -> None:
+    history = good()
+    history.suppressed.append(history.joined.pop(0).job_id)
+    assert problems(FED, history) == ["a should be joined once, is {'suppressed': 1}"]
+
+
 def test_a_job_in_the_wrong_place_is_seen() -> None:
     history = good()
     history.expired.append(history.waiting.pop())

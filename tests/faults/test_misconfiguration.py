@@ -85,11 +85,12 @@ def test_a_source_that_is_removed_is_left_unread_and_read_when_it_is_back(system
     assert back.terminate() == 0
 
 
-def test_a_message_that_comes_twice_is_joined_twice_under_one_key(system: System) -> None:
+def test_a_message_that_comes_twice_is_joined_once(system: System) -> None:
     system.produce(topics.PUSHES_INBOX, Sent(body(push()), KEY))
     worker = system.worker()
-    feed(system, topics.JOBS_INBOX, 1, 1)
-    first, second = system.read(topics.JOBS_JOINED, count=2)
-    assert first.key == second.key == task_id(1).encode()
-    assert first.value == second.value
+    feed(system, topics.JOBS_INBOX, 1, 1, 2)
+    assert joined(system, 2) == ids(1, 2)
+    (again,) = system.read(topics.JOBS_SUPPRESSED, count=1)
+    assert again.key == task_id(1).encode()
+    assert again.headers["pulseload.suppressed.reason"] == b"repeat"
     assert worker.terminate() == 0

@@ -191,7 +191,7 @@ def test_the_largest_of_inner_topics_wait_and_are_joined_with_the_largest_push(
     system.produce(topics.PUSHES, first)
     assert largest.value is not None
     (joined,) = of(system, topics.JOBS_JOINED, job_id)
-    assert joined.value == joining.joined(largest.value, first.value)
+    assert joined.value == joining.joined(largest.value, first.value, b"unknown")
 
     def grown(spare: int) -> bytes:
         return pushes.dump(push(revision=revision, revisions=[commit(1), commit(2, spare)]))
@@ -206,7 +206,7 @@ def test_the_largest_of_inner_topics_wait_and_are_joined_with_the_largest_push(
     system.produce(topics.JOBS_VALID, largest)
     _, largest_joined = of(system, topics.JOBS_JOINED, job_id, 2)
     merged = pushes.merge(first.value, most)
-    assert largest_joined.value == joining.joined(largest.value, merged)
+    assert largest_joined.value == joining.joined(largest.value, merged, b"unknown")
     assert 7 * MIB - 20_000 < len(largest_joined.value) < topics.OUTER_MAX_BYTES
 
 

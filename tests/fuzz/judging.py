@@ -176,8 +176,16 @@ def _wanted(message: Message, item: dict[str, Any]) -> list[tuple[bytes, Any]] |
 def _join(valid: list[Output]) -> None:
     """Let jobs wait and their pushes come: each leaves once, in order, as it was sent."""
     driver = Driver(max_jobs_per_push=20_000)
+    # Each is a job of its own: what is a repeat is not judged here.
     records = [
-        Message(one.value, topics.JOBS_VALID, 2, number, key=one.key, headers=one.headers)
+        Message(
+            one.value,
+            topics.JOBS_VALID,
+            2,
+            number,
+            key=one.key,
+            headers=list({**dict(one.headers), headers.JOB_ID: b"%d" % number}.items()),
+        )
         for number, one in enumerate(valid)
     ]
     driver.process(*records)
@@ -192,8 +200,12 @@ def _join(valid: list[Output]) -> None:
     assert driver.waiting == []
     compact = pushes.merge(None, _PUSH)
     left = [one.value or b"" for one in driver.outputs]
-    jobs = [one.value or b"" for key in keys for one in valid if one.key == key]
-    assert left == [joined(job, compact) for job in jobs]
+    assert left == [
+        joined(one.value or b"", compact, dict(one.headers)[headers.JOB_RESULT])
+        for key in keys
+        for one in valid
+        if one.key == key
+    ]
     for value in left:
         assert json.loads(value)["push"] == push()
 

@@ -131,6 +131,7 @@ def test_jobs_of_every_kind_of_sender_wait_for_their_push(system: System) -> Non
                 "push_id": 136_598,
                 "url": f"{HG_ROOT}/try/rev/{tip}",
             },
+            "result": "success",
         }
     assert [
         tuple(found[task_id(number).encode()].headers.get(f"pulse.{name}") for name in names)

@@ -9,7 +9,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import MessageSizeTooLargeError
 
 from local.reader import Read
-from pipeline import dead_letters
+from pipeline import dead_letters, joining
 from pulseload import headers, topics
 from tests.examples import body, job, push, task_id
 from tests.system.harness import Sent
@@ -76,7 +76,7 @@ def test_records_as_large_as_inner_topics_take_do_no_harm(judge: Judge) -> None:
         (topics.PUSHES_DEAD_LETTER, most),
     ]
     (joined,) = [one for one in judge.system.read(topics.JOBS_JOINED) if one.key == b"large"]
-    assert joined.value == b'{"job":%b,"push":%b}' % (b"x" * most, orjson.dumps(large_push))
+    assert joined.value == joining.joined(b"x" * most, orjson.dumps(large_push), b"unknown")
 
 
 HEADERS = {
@@ -88,19 +88,24 @@ HEADERS = {
 }
 
 
-@pytest.mark.parametrize("given", HEADERS.values(), ids=HEADERS)
+@pytest.mark.parametrize(("number", "given"), enumerate(HEADERS.values(), 200), ids=list(HEADERS))
 def test_headers_are_carried_as_they_are_and_within_bounds(
-    judge: Judge, given: list[tuple[str, bytes]]
+    judge: Judge, number: int, given: list[tuple[str, bytes]]
 ) -> None:
     fine, bad = judge.judge(
         topics.JOBS_INBOX,
-        Sent(body(judged_job(200)), headers=given),
+        Sent(body(judged_job(number)), headers=given),
         Sent(b"bad", headers=given),
     )
     expected = dict(headers.carried([(MARK, fine.record.headers[MARK]), *given]))
     (joined,) = judge.joined(fine)
     assert joined.headers == expected
-    assert fine.only.headers == {**expected, headers.JOB_ID: task_id(200).encode()}
+    assert fine.only.headers == {
+        **expected,
+        headers.JOB_ID: task_id(number).encode(),
+        headers.JOB_STATE: b"completed",
+        headers.JOB_RESULT: b"success",
+    }
     carried = {name: value for name, value in bad.only.headers.items() if "error" not in name}
     assert carried == {**expected, MARK: bad.record.headers[MARK]}
     assert bad.only.header(headers.ERROR_REASON) == dead_letters.NOT_JSON
@@ -126,7 +131,7 @@ def test_largest_records_go_all_the_way(judge: Judge) -> None:
     assert outcome.only.value == large_job
     judge.judge(topics.PUSHES_INBOX, Sent(body(large_push)))
     (joined,) = judge.joined(outcome)
-    assert joined.value == b'{"job":%b,"push":%b}' % (large_job, orjson.dumps(large_push))
+    assert joined.value == joining.joined(large_job, orjson.dumps(large_push), b"success")
 
 
 def test_a_push_does_not_grow_without_bound(judge: Judge) -> None:

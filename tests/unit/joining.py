@@ -6,15 +6,17 @@ from typing import Any
 
 import orjson
 
-from pipeline.joining import OUTPUTS, PENDING, PUSHES, Join, Waiting
+from pipeline import lifecycle
+from pipeline.joining import OUTPUTS, PENDING, PUSHES, STATES, SUPPRESSED_REASON, Join, Waiting
 from pipeline.runtime.draft import Draft, Output
 from pulseload import topics
-from pulseload.headers import JOB_ID, Header
+from pulseload.headers import JOB_ID, JOB_RESULT, JOB_STATE, Header
 from tests import examples
 from tests.examples import OTHER_REVISION, REVISION, DictRows, Message, body, task_id
 
 PARTITION, PARTITIONS = 2, 4
 MAX_AGE = 60
+MEMORY = 90
 NOW = 1_700_000_000_000
 KEY = f"try:{REVISION}".encode()
 OTHER_KEY = f"try:{OTHER_REVISION}".encode()
@@ -33,17 +35,18 @@ class Driver:
         max_age: int = MAX_AGE,
         max_jobs_per_push: int = 1_000,
         max_jobs: int = 100_000,
+        memory: int = MEMORY,
     ) -> None:
         self.max_jobs_per_push, self.max_jobs = max_jobs_per_push, max_jobs
-        self.rows = {PUSHES: DictRows(), PENDING: DictRows()}
+        self.rows = {PUSHES: DictRows(), PENDING: DictRows(), STATES: DictRows()}
         self.transactions: list[list[Output]] = []
         self.offsets: dict[str, int] = {}
-        self.max_records, self._max_age = max_records, max_age
+        self.max_records, self._max_age, self._memory = max_records, max_age, memory
         self.restart()
 
     def restart(self) -> None:
         """Begin with what is committed, as a new worker does."""
-        self.join = Join(self._max_age, self.max_jobs_per_push, self.max_jobs)
+        self.join = Join(self._max_age, self.max_jobs_per_push, self.max_jobs, self._memory)
         self.draft = Draft(PARTITION, PARTITIONS, self.rows, OUTPUTS, self.max_records)
 
     def commit(self) -> None:
@@ -86,6 +89,15 @@ class Driver:
         return self.sent(topics.JOBS_JOINED)
 
     @property
+    def suppressed(self) -> list[tuple[str, str]]:
+        """Return the job ids sent to `jobs.suppressed`, each with its reason, in order."""
+        return [
+            ((one.key or b"").decode(), dict(one.headers)[SUPPRESSED_REASON].decode())
+            for one in self.outputs
+            if one.topic == topics.JOBS_SUPPRESSED
+        ]
+
+    @property
     def waiting(self) -> list[str]:
         return [
             Waiting.unpack(row).job_id.decode() for _, row in sorted(self.rows[PENDING].items())
@@ -93,18 +105,25 @@ class Driver:
 
 
 def valid(
-    number: int, key: bytes = KEY, timestamp: int = NOW, extra: Sequence[Header] = ()
+    number: int,
+    key: bytes = KEY,
+    timestamp: int = NOW,
+    extra: Sequence[Header] = (),
+    offset: int | None = None,
+    **fields: Any,
 ) -> Message:
-    """Return a record of `jobs.valid`; its number is its id and its offset."""
-    return Message(
-        body(examples.job(taskId=task_id(number))),
-        topics.JOBS_VALID,
-        PARTITION,
-        number,
-        timestamp,
-        key,
-        [*extra, (JOB_ID, task_id(number).encode())],
-    )
+    """Return a record of `jobs.valid`; its number is its id, and its offset where none is given.
+
+    `fields` replace or add fields of the job, which is a completed one.
+    """
+    job = examples.job(taskId=task_id(number), **fields)
+    told = [
+        (JOB_ID, task_id(number).encode()),
+        (JOB_STATE, job["state"].encode()),
+        (JOB_RESULT, lifecycle.result(job)),
+    ]
+    at = number if offset is None else offset
+    return Message(body(job), topics.JOBS_VALID, PARTITION, at, timestamp, key, [*extra, *told])
 
 
 def push(offset: int = 0, key: bytes | None = KEY, **fields: Any) -> Message:

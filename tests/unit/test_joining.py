@@ -11,7 +11,7 @@ from pipeline import dead_letters
 from pipeline.joining import PENDING, PUSHES, STAGE, Waiting
 from pipeline.runtime.draft import Output
 from pulseload import headers, topics
-from pulseload.headers import JOB_ID, Header
+from pulseload.headers import JOB_ID, JOB_RESULT, Header
 from tests.examples import OTHER_REVISION, REVISION, REVISION_HASH, Message, task_id
 from tests.unit.joining import KEY, NOW, OTHER_KEY, PARTITION, Driver, ids, push, valid
 
@@ -35,7 +35,7 @@ def test_a_job_whose_push_is_known_leaves_at_once() -> None:
             topics.JOBS_JOINED,
             PARTITION,
             task_id(7).encode(),
-            b'{"job":%b,"push":{"project":"try","revision":"%b","author":"dev"}}'
+            b'{"job":%b,"push":{"project":"try","revision":"%b","author":"dev"},"result":"success"}'
             % (record.value or b"", REVISION.encode()),
             carried,
         )
@@ -297,6 +297,8 @@ def test_of_a_strangers_headers_only_what_is_carried_waits() -> None:
     records = [valid(0, extra=[*strange, *many]), push(), valid(1, extra=[*strange, *many])]
     task.process(*records[:1])
     (row,) = task.rows[PENDING].values()
-    assert Waiting.unpack(row).headers == [*many[: headers.MAX_HEADERS], records[0].headers[-1]]
+    carried = many[: headers.MAX_HEADERS]
+    own = [(JOB_ID, task_id(0).encode()), (JOB_RESULT, b"success")]
+    assert Waiting.unpack(row).headers == [*carried, *own]
     task.process(*records)
-    assert [one.headers for one in task.outputs] == [many[: headers.MAX_HEADERS]] * 2
+    assert [one.headers for one in task.outputs] == [carried] * 2

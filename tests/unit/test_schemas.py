@@ -136,12 +136,14 @@ def test_messages_of_hg_pushes(document: dict[str, Any], fine: bool) -> None:
 @pytest.mark.parametrize(
     ("document", "fine"),
     [
-        ({"job": job(), "push": push()}, True),
-        ({"job": job_2016(), "push": push()}, True),
-        ({"job": job(tier=4), "push": push()}, False),
-        ({"job": job(), "push": {}}, False),
-        ({"job": job()}, False),
-        ({"job": job(), "push": push(), "colour": "green"}, False),
+        ({"job": job(), "push": push(), "result": "success"}, True),
+        ({"job": job_2016(), "push": push(), "result": "busted"}, True),
+        ({"job": job(tier=4), "push": push(), "result": "success"}, False),
+        ({"job": job(), "push": {}, "result": "success"}, False),
+        ({"job": job(), "result": "success"}, False),
+        ({"job": job(), "push": push()}, False),
+        ({"job": job(), "push": push(), "result": "fail"}, False),
+        ({"job": job(), "push": push(), "result": "success", "colour": "green"}, False),
     ],
 )
 def test_joined_jobs(document: dict[str, Any], fine: bool) -> None:

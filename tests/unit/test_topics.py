@@ -47,6 +47,7 @@ def test_what_must_be_kept_by_key_is_compacted_and_nothing_else() -> None:
         "app-join-positions-changelog",
         "app-pushes-changelog",
         "app-pending-jobs-changelog",
+        "app-job-states-changelog",
     }
     assert set(policies.values()) == {"compact", "delete"}
 

@@ -1,0 +1,201 @@
+"""A job's lifecycle: what a message about a job is to what came before it, and how the job ended.
+
+Each message about a job is an *update*: the state that it tells, and its bytes. The rules are
+Treeherder's (`docs/jobs.md` says where they stand there): states only go forward, `completed` is
+final and the first of them wins, and updates within another state are all taken. Beside that the
+same bytes are taken once.
+
+The table `job-states` remembers, by job id, the updates that were taken last. An update that
+expired before it met its push is forgotten, and what came before it counts again.
+"""
+
+import struct
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from hashlib import blake2b
+from itertools import islice
+from typing import Any, Final, NamedTuple, NewType
+
+from pipeline.runtime.draft import Table
+
+STATES: Final = (b"unscheduled", b"pending", b"running", b"completed")
+"""A job's states in the order in which they come; the last one is final."""
+
+REPEAT: Final = b"repeat"
+STALE: Final = b"stale"
+COMPLETED: Final = b"completed"
+
+UNKNOWN: Final = b"unknown"
+RESULTS: Final = frozenset(
+    (
+        *(b"success", b"testfailed", b"busted", b"exception", b"usercancel"),
+        *(b"retry", b"superseded", UNKNOWN),
+    )
+)
+"""Treeherder's words for how a job ended."""
+
+MAX_UPDATES: Final = 16
+"""How many updates of a job are remembered; with one more, the oldest is forgotten."""
+
+SWEEP_ROWS: Final = 5_000
+"""How many rows one tick looks at; the next goes on behind them."""
+
+ROUNDS: Final = 16
+"""How many times within the memory's length all rows are looked at."""
+
+_SAME: Final = {
+    "success": b"success",
+    "exception": b"exception",
+    "canceled": b"usercancel",
+    "retry": b"retry",
+    "superseded": b"superseded",
+}
+_PLACES: Final[Mapping[bytes | None, bytes]] = {
+    state: bytes([place]) for place, state in enumerate(STATES)
+}
+_DIGEST_BYTES: Final = 8
+_UPDATE_BYTES: Final = 1 + _DIGEST_BYTES
+_HEAD: Final = struct.Struct(">qB")
+
+
+def result(job: Mapping[str, Any]) -> bytes:
+    """Return how a valid job ended, in Treeherder's words: one of `RESULTS`.
+
+    Only a completed job has a result. One that was retried is a `retry` whatever its own result,
+    and a failure is named by what failed.
+    """
+    if job["state"] != "completed":
+        return UNKNOWN
+    if job.get("isRetried"):
+        return b"retry"
+    own = job.get("result", "unknown")
+    if own == "fail":
+        return b"testfailed" if job["jobKind"] == "test" else b"busted"
+    return _SAME.get(own, UNKNOWN)
+
+
+def known_result(word: bytes | None) -> bytes:
+    """Return a word of `RESULTS` as it is; `UNKNOWN` for anything else."""
+    return word if word in RESULTS else UNKNOWN
+
+
+Update = NewType("Update", bytes)
+"""One message about a job: a byte, its state's place in `STATES`, and a digest of its bytes."""
+
+
+def update_of(state: bytes | None, job: bytes) -> Update | None:
+    """Return the update of a state and a job's bytes, or None where it is none of `STATES`."""
+    place = _PLACES.get(state)
+    return None if place is None else Update(place + _digest(job))
+
+
+class Verdict(NamedTuple):
+    """What becomes of an update: why it is suppressed, if it is, and the state before it."""
+
+    reason: bytes | None
+    previous: bytes | None
+
+
+def verdict(taken: Sequence[Update], update: Update) -> Verdict:
+    """Judge an update by those that were taken before, the latest last."""
+    if not taken:
+        return Verdict(None, None)
+    latest = taken[-1][0]
+    reason = None
+    if update in taken:
+        reason = REPEAT
+    elif latest == len(STATES) - 1:
+        reason = COMPLETED
+    elif update[0] < latest:
+        reason = STALE
+    return Verdict(reason, STATES[latest])
+
+
+class Memory(NamedTuple):
+    """A row of `job-states`: what is remembered of one job.
+
+    `since` is when its latest update came (ms since 1970), `taken` holds the updates, the latest
+    last, and `waiting` the key of the latest one's row in `pending-jobs`, if it had to wait.
+    """
+
+    since: int
+    taken: Sequence[Update]
+    waiting: bytes = b""
+
+    def pack(self) -> bytes:
+        """Return the row's bytes: time, how many updates, the updates, the key."""
+        return _HEAD.pack(self.since, len(self.taken)) + b"".join(self.taken) + self.waiting
+
+    @classmethod
+    def unpack(cls, row: bytes) -> "Memory":
+        """Read what `pack` wrote."""
+        since, count = _HEAD.unpack_from(row)
+        end = _HEAD.size + count * _UPDATE_BYTES
+        starts = range(_HEAD.size, end, _UPDATE_BYTES)
+        taken = [Update(row[start : start + _UPDATE_BYTES]) for start in starts]
+        return cls(since, taken, row[end:])
+
+
+class JobStates:
+    """The table `job-states` of one draft. All changes of it are made here."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+        self._swept = b""
+        self._rests_until = 0
+
+    def taken(self, job_id: bytes) -> Sequence[Update]:
+        """Return the updates of a job that are remembered, the latest last."""
+        row = self._table.get(job_id)
+        return () if row is None else Memory.unpack(row).taken
+
+    def take(
+        self,
+        job_id: bytes,
+        taken: Sequence[Update],
+        update: Update,
+        since: int,
+        waiting: bytes = b"",
+    ) -> None:
+        """Remember an update that goes on after those that were taken before.
+
+        `since` is when it came; if it has to wait, `waiting` is its key in `pending-jobs`.
+        """
+        memory = Memory(since, [*taken, update][-MAX_UPDATES:], waiting)
+        self._table.put(job_id, memory.pack())
+
+    def forget(self, job_id: bytes, job: bytes) -> None:
+        """Forget an update that left without its push, so that it is taken when it comes again."""
+        row = self._table.get(job_id)
+        if row is None:
+            return
+        memory = Memory.unpack(row)
+        digest = _digest(job)
+        taken = [update for update in memory.taken if update[1:] != digest]
+        if not taken:
+            self._table.put(job_id, None)
+        elif len(taken) < len(memory.taken):
+            self._table.put(job_id, memory._replace(taken=taken).pack())
+
+    def sweep(self, now: int, length: int, waits: Callable[[bytes], bool]) -> Iterator[None]:
+        """Forget jobs whose latest update came `length` ms ago, unless it still waits.
+
+        Each call looks at `SWEEP_ROWS` rows more; a round through all of them begins `ROUNDS`
+        times within `length`, since most rows are not due. `waits` is asked whether a row of
+        `pending-jobs` is there. Each `yield` is a place to commit.
+        """
+        if now < self._rests_until:
+            return
+        rows = self._table.walk(self._swept)
+        for key, row in islice(rows, SWEEP_ROWS):
+            self._swept = key
+            memory = Memory.unpack(row)
+            if now - memory.since >= length and not (memory.waiting and waits(memory.waiting)):
+                self._table.put(key, None)
+                yield
+        if next(rows, None) is None:
+            self._swept = b""
+            self._rests_until = now + length // ROUNDS
+
+
+def _digest(job: bytes) -> bytes:
+    return blake2b(job, digest_size=_DIGEST_BYTES).digest()
