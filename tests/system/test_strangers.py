@@ -88,7 +88,7 @@ HEADERS = {
 }
 
 
-@pytest.mark.parametrize(("number", "given"), enumerate(HEADERS.values(), 200), ids=list(HEADERS))
+@pytest.mark.parametrize(("number", "given"), [*enumerate(HEADERS.values(), 200)], ids=HEADERS)
 def test_headers_are_carried_as_they_are_and_within_bounds(
     judge: Judge, number: int, given: list[tuple[str, bytes]]
 ) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 from pathlib import Path
 
-from pipeline.joining import PENDING, PUSHES
+from pipeline.joining import PENDING, PUSHES, STATES
 from pipeline.runtime.store import Store
 from pulseload import kafka, topics
 from pulseload.headers import JOB_ID
@@ -41,7 +41,7 @@ def test_the_state_of_another_group_is_not_taken(system: System) -> None:
 def test_a_state_ahead_of_its_changelog_is_made_anew(system: System) -> None:
     state = stopped_while_a_job_waits(system)
     path = state / "join" / str(PARTITION)
-    tables = [PUSHES, PENDING, "join-positions"]
+    tables = [PUSHES, PENDING, STATES, "join-positions"]
     cluster = asyncio.run(kafka.require(system.settings))
     store = Store(path, tables, f"pulseload on {cluster}")
     assert store.position(PENDING) > 0, "the worker's own copy was opened"
