@@ -79,14 +79,13 @@ async def joining(system: System, name: str) -> AsyncIterator[Task]:
     (stage,) = [stage for stage in stages.build(settings) if stage.name == "join"]
     state = system.folder / f"{name}-state/state/{name}"
     place = Place(GROUP, settings.pulseload_partitions, connecting.connection(settings), state)
+    inputs = [TopicPartition(topic, PARTITION) for topic in stage.inputs]
     failures: list[BaseException] = []
     ownership = Ownership([stage], place, failures.append)
     ownership.cluster = await connecting.require(settings)
     try:
         async with asyncio.timeout(TIMEOUT):
-            await ownership.assigned(
-                lambda: [TopicPartition(one, PARTITION) for one in stage.inputs]
-            )
+            await ownership.assigned(lambda: inputs)
             yield ownership.tasks["join", PARTITION]
     finally:
         await ownership.close()
@@ -136,10 +135,10 @@ def orphaned(system: System, monkeypatch: pytest.MonkeyPatch) -> System:
     """
     create_topics(system.kafka.url, [ELSEWHERE])
     announce(system, KNOWN)
-    sent = [
-        Sent(one.value, one.key, [(JOB_ID, one.fed.job_id.encode())]) for one in JOBS if one.fed
-    ]
-    system.produce(topics.JOBS_VALID, *sent)
+    for one in JOBS:
+        assert one.fed
+        headers = [(JOB_ID, one.fed.job_id.encode())]
+        system.produce(topics.JOBS_VALID, Sent(one.value, one.key, headers))
 
     async def work_on_all() -> None:
         async with joining(system, "one") as task:
@@ -155,23 +154,18 @@ def orphaned(system: System, monkeypatch: pytest.MonkeyPatch) -> System:
 
 def held_up(system: System) -> list[str]:
     """Return the topics of which readers of committed records do not come to the end."""
+    written = (topics.JOBS_JOINED, topics.changelog(GROUP, PENDING))
+    places = [TopicPartition(topic, number) for topic in written for number in range(4)]
 
     async def ends(isolation: str) -> dict[TopicPartition, int]:
         clients = connecting.connection(system.settings)
         async with reader(clients, isolation=isolation) as consumer:
-            found: dict[TopicPartition, int] = await consumer.end_offsets(
-                [
-                    TopicPartition(topic, number)
-                    for topic in (topics.JOBS_JOINED, topics.changelog(GROUP, PENDING))
-                    for number in range(4)
-                ]
-            )
+            found: dict[TopicPartition, int] = await consumer.end_offsets(places)
         return found
 
-    whole, committed = (
-        asyncio.run(ends(f"read_{which}")) for which in ("uncommitted", "committed")
-    )
-    return [place.topic for place, end in whole.items() if committed[place] < end]
+    whole = asyncio.run(ends("read_uncommitted"))
+    committed = asyncio.run(ends("read_committed"))
+    return [place.topic for place in places if committed[place] < whole[place]]
 
 
 def do_anew(system: System, name: str) -> None:
