@@ -1,6 +1,8 @@
 """Fixtures of the tests on real brokers; a test that asks for none starts none."""
 
 import itertools
+import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,10 +11,25 @@ import pytest
 from local import ports
 from local.kafka import Kafka
 from local.rabbitmq import RabbitMQ
+from tests import ledger
 from tests.system.harness import System
 from tests.system.pulse import Pulse
 
 _vhosts = itertools.count(1)
+
+
+def pytest_configure() -> None:
+    """Open the ledger, before the processes start that write into it."""
+    if ledger.PLACE not in os.environ:
+        handle, os.environ[ledger.PLACE] = tempfile.mkstemp(prefix="pulseload-ledger-")
+        os.close(handle)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Tell what the run has done."""
+    if found := ledger.told():
+        terminalreporter.write_line(f"in this run: {found}")
+    Path(os.environ[ledger.PLACE]).unlink()
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from local.reader import Read
 from pulseload import topics
 from pulseload.headers import JOB_ID
+from tests import ledger
 from tests.examples import body, job, push, task_id
 from tests.faults.history import Fed, History, Joined, Place, problems
 from tests.system.harness import System
@@ -150,6 +151,7 @@ def check(system: System, events: list[Event], timeout: float = 90) -> None:
         time.sleep(0.5)
     # What came twice may come late.
     assert problems(fed, history(system)) == []
+    ledger.note("ids checked", len(fed))
 
 
 def unread(system: System) -> dict[str, int]:

@@ -4,6 +4,7 @@ import shutil
 
 from local import ROOT
 from pipeline.runtime.steps import Step
+from tests import ledger
 from tests.faults.load import Event, Feeder
 from tests.system.harness import BIN, Service, System
 
@@ -18,6 +19,7 @@ def start(system: System, name: str, session_timeout: int = 6) -> Service:
 
 def crash(system: System, stage: str, step: Step, count: int, later: int = 0) -> Service:
     """Start a worker that ends at a step; it shares state and identity with the worker `one`."""
+    ledger.note("crashes at a step")
     return system.program(
         "one",
         str(BIN / "faust"),

@@ -19,6 +19,7 @@ from local.reader import Read, read_all
 from pulseload import settings
 from pulseload.headers import Header
 from pulseload.topics import Topic
+from tests import ledger
 from tests.system.pulse import Pulse
 
 __all__ = [
@@ -201,10 +202,12 @@ class Service:
 
     def kill(self) -> None:
         """End it with SIGKILL."""
+        ledger.note("programs killed", int(self.running))
         self.process.kill()
 
     def freeze(self) -> None:
         """Stop its clock: it neither works nor answers until `resume`."""
+        ledger.note("programs frozen")
         self.process.signal(signal.SIGSTOP)
 
     def resume(self) -> None:
@@ -273,5 +276,5 @@ class System:
     def close(self) -> None:
         """End every program, and print what they said: pytest shows it where a test failed."""
         for service in self.services:
-            service.kill()
+            service.process.kill()
             print(f"---- {service.name}\n{service.process.tail(60)}")
