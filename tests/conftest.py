@@ -27,6 +27,8 @@ def pytest_configure() -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Tell what the run has done."""
+    if hasattr(terminalreporter.config, "workerinput"):
+        return
     if found := ledger.told():
         terminalreporter.write_line(f"in this run: {found}")
     Path(os.environ[ledger.PLACE]).unlink()
