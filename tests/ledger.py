@@ -5,7 +5,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Final
 
-PLACE: Final = "PULSELOAD_TEST_LEDGER"
+PLACE: Final = "TEST_LEDGER"
 """The variable that names the file; pytest's other processes inherit it."""
 
 
