@@ -161,7 +161,8 @@ def test_a_reset_up_comes_after_so_many_bytes(proxy: Proxy, echo: Echo, passed: 
         proxy.reset_after(passed, "up")
         client.sendall(b"y" * passed + b"z")
         eventually(lambda: echo.ends == ["ConnectionResetError"], "the broker sees a reset")
-        assert echo.received == passed + len(b"other")
+        # A reset throws away what has come and was not read yet.
+        assert len(b"other") <= echo.received <= passed + len(b"other")
         assert proxy.withheld == b"z"
         with pytest.raises(ConnectionResetError):
             received(client, passed + 1)
