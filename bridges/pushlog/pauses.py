@@ -41,7 +41,7 @@ def retry_after(text: str | None, now: datetime) -> float | None:
         return min(float(text), LONGEST_ASKED)
     try:
         date = parsedate_to_datetime(text)
-    except ValueError:
+        seconds = (date.replace(tzinfo=date.tzinfo or UTC) - now).total_seconds()
+    except (ValueError, OverflowError):
         return None
-    seconds = (date.replace(tzinfo=date.tzinfo or UTC) - now).total_seconds()
     return min(max(seconds, 0.0), LONGEST_ASKED)

@@ -10,7 +10,7 @@ from yarl import URL
 
 from bridges.pushlog.answers import Answer, Malformed, read
 from bridges.pushlog.client import Client, TooMuch, TooSlow, Trouble
-from bridges.pushlog.ledger import Ledger
+from bridges.pushlog.ledger import Ledger, Lost
 from bridges.pushlog.pauses import Pauses
 from bridges.pushlog.position import Batch, Page, Position
 from bridges.pushlog.records import record
@@ -52,12 +52,22 @@ class Poller:
             await asyncio.sleep(self._not_before - now())
             self._not_before = now() + interval
             try:
-                while await self._page():
-                    pass
+                await self._round()
             except Trouble as trouble:
                 self._not_before = now() + self._begins(trouble)
             else:
                 self._ends()
+
+    async def _round(self) -> None:
+        """Take all that is new. Raises Lost, Failure, and Trouble for whatever else goes wrong."""
+        try:
+            while await self._page():
+                pass
+        except (Trouble, Lost, Failure):
+            raise
+        except Exception as error:
+            text = " ".join(f"{type(error).__name__}: {error}".split())
+            raise Trouble(f"{shown(str(self._url))}: unexpected {text[:200]}") from error
 
     async def _page(self) -> bool:
         """Ask once and take what comes; returns whether to ask again at once."""

@@ -178,6 +178,10 @@ def test_less_than_the_latest_cannot_be_asked_for() -> None:
         ("Sun, 01 Mar 2026 13:01:00 +0100", 60),
         ("Sun, 01 Mar 2026 12:01:00", 60),
         ("Sun, 99 Mar 2026 12:01:00 GMT", None),
+        ("Mon, 01 Jan 99999999999999999999 00:00:00 GMT", None),
+        ("Sun, 01 Mar 2026 12:01:00 +99999999999999999", None),
+        ("Mon, 01 Jan 0001 00:00:00 +2300", 0),
+        ("Fri, 31 Dec 9999 23:59:59 -2300", LONGEST_ASKED),
     ],
 )
 def test_retry_after(text: str | None, seconds: float | None) -> None:

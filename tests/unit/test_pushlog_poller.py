@@ -1,0 +1,90 @@
+"""One repository's poller, between answers and a ledger that are made up."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterable
+
+import pytest
+from yarl import URL
+
+from bridges.pushlog import pauses
+from bridges.pushlog.client import Client
+from bridges.pushlog.ledger import Fenced, Ledger, Lost
+from bridges.pushlog.poller import Poller
+from bridges.pushlog.records import Record
+from pulseload.repositories import Repository
+from tests.examples import body
+from tests.pushlogs import Log
+
+TRY = Repository("try", "https://hg.example.com/try")
+
+
+class Answers(Client):
+    """Answers with what is given, one after the other, whatever is asked."""
+
+    def __init__(self, *answers: bytes | Exception) -> None:
+        super().__init__()
+        self.left = list(answers)
+        self.asked: list[dict[str, str]] = []
+
+    async def get(self, url: URL) -> bytes:
+        self.asked.append(dict(url.query))
+        if not self.left:
+            raise Lost("no answer is left")
+        answer = self.left.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+class Kept(Ledger):
+    """Keeps what is written in memory."""
+
+    def __init__(self, failure: Exception | None = None) -> None:
+        self.records: list[Record] = []
+        self.cursors: dict[str, int] = {}
+        self._failure = failure
+
+    async def write(self, repository: Repository, records: Iterable[Record], cursor: int) -> None:
+        if self._failure is not None:
+            raise self._failure
+        self.records += records
+        self.cursors[repository.name] = cursor
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pauses, "FIRST", 0.0)
+
+
+def answer(pushes: int = 3, start: int = 0, end: int = 50) -> bytes:
+    log = Log("try")
+    log.push(pushes)
+    query = {"version": "2", "full": "1", "startID": str(start), "endID": str(end)}
+    return body(log.answer(query))
+
+
+def poll(client: Answers, ledger: Kept | None = None, cursor: int = 0) -> Kept:
+    """Poll until no answer is left."""
+    ledger = ledger or Kept()
+    poller = Poller(TRY, client, ledger, Counter())
+    with pytest.raises(Lost, match="no answer is left"):
+        asyncio.run(asyncio.wait_for(poller.run(cursor, 0, 0), 10))
+    return ledger
+
+
+def test_what_nobody_expects_is_trouble_of_one_repository(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    ledger = poll(Answers(OverflowError("too\nlarge"), answer()))
+    assert ledger.cursors == {"try": 3}
+    assert "try: https://hg.example.com/try/json-pushes: unexpected OverflowError: too large" in (
+        caplog.text
+    )
+
+
+@pytest.mark.parametrize("failure", [Lost("unknown"), Fenced("another")])
+def test_trouble_with_kafka_is_not_of_one_repository(failure: Exception) -> None:
+    poller = Poller(TRY, Answers(answer()), Kept(failure), Counter())
+    with pytest.raises(type(failure), match=str(failure)):
+        asyncio.run(asyncio.wait_for(poller.run(0, 0, 0), 10))
