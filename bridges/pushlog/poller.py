@@ -106,9 +106,11 @@ class Poller:
         body = await self._client.get(self._url.with_query(page.query))
         self._counts["requests"] += 1
         try:
-            return read(body)
+            answer = read(body)
+            page.check(answer)
         except Malformed as error:
             raise Trouble(f"{shown(str(self._url))}: no answer of json-pushes: {error}") from error
+        return answer
 
     async def _take(self, batch: Batch) -> None:
         records = [record(self._repository, push) for push in batch.pushes]

@@ -2,7 +2,7 @@
 
 from typing import Final, NamedTuple
 
-from bridges.pushlog.answers import Answer, Entry
+from bridges.pushlog.answers import Answer, Entry, Malformed
 
 PAGE: Final = 50
 """How many push numbers are asked for at once, at most."""
@@ -34,6 +34,17 @@ class Page(NamedTuple):
         if self.start is not None and self.end is not None:
             query |= {"startID": str(self.start), "endID": str(self.end)}
         return query
+
+    def check(self, answer: Answer) -> None:
+        """Raise Malformed where the answer is one to another question."""
+        if self.start is None or self.end is None:
+            return
+        for one in answer.pushes:
+            if not self.start < one.push_id <= self.end:
+                raise Malformed(
+                    f"push {one.push_id}, where those after {self.start} up to {self.end} were "
+                    "asked for"
+                )
 
 
 class Batch(NamedTuple):
@@ -68,7 +79,10 @@ class Position:
         return Page(self.cursor, self.cursor + self._size, self._full)
 
     def heard(self, page: Page, answer: Answer) -> Batch | None:
-        """Return what the answer to a page brings, or None where it brings nothing new."""
+        """Return what the answer to a page brings, or None where it brings nothing new.
+
+        The page has checked it.
+        """
         before, self.last = self.last, answer.last
         self.more = False
         if page.start is None or page.end is None:
@@ -76,7 +90,7 @@ class Position:
             oldest = [one.push_id for one in answer.pushes][:1]
             return Batch((), max(oldest[0] - 1, 0) if oldest else answer.last)
         self._below = self._below + 1 if answer.last < page.start else 0
-        inside = [one for one in answer.pushes if page.start < one.push_id <= page.end]
+        inside = answer.pushes
         # The server looks for pushes first and for the last one then: from an empty page it is sure
         # only that what was there before it was asked is not in it.
         cursor = inside[-1].push_id if inside else min(page.end, answer.last, before or 0)

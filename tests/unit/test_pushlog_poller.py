@@ -57,7 +57,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pauses, "FIRST", 0.0)
 
 
-def answer(pushes: int = 3, start: int = 0, end: int = 50) -> bytes:
+def answer(pushes: int = 3, start: int = 0, end: int = 200) -> bytes:
     log = Log("try")
     log.push(pushes)
     query = {"version": "2", "full": "1", "startID": str(start), "endID": str(end)}
@@ -88,3 +88,10 @@ def test_trouble_with_kafka_is_not_of_one_repository(failure: Exception) -> None
     poller = Poller(TRY, Answers(answer()), Kept(failure), Counter())
     with pytest.raises(type(failure), match=str(failure)):
         asyncio.run(asyncio.wait_for(poller.run(0, 0, 0), 10))
+
+
+def test_an_answer_to_another_question_moves_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    client = Answers(answer(120, 110), answer(53, 50))
+    assert poll(client, cursor=50).cursors == {"try": 53}
+    assert [one["startID"] for one in client.asked] == ["50", "50", "53"]
+    assert "no answer of json-pushes: push 111, where those after 50 up to 100" in caplog.text

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridges.pushlog import pauses
-from bridges.pushlog.answers import Answer, Changeset, Entry
+from bridges.pushlog.answers import Answer, Changeset, Entry, Malformed
 from bridges.pushlog.pauses import LONGEST, LONGEST_ASKED, Pauses, retry_after
 from bridges.pushlog.position import BELIEVED, PAGE, Page, Position
 from tests.pushlogs import node
@@ -73,9 +73,12 @@ def test_page_by_page() -> None:
     assert position.cursor == 233
 
 
-def test_what_was_not_asked_for_is_not_taken() -> None:
-    position = Position(100)
-    assert take(position, answer(500, 99, 100, 101, 100 + PAGE, 101 + PAGE)) == [101, 100 + PAGE]
+@pytest.mark.parametrize("push_id", [99, 100, 101 + PAGE])
+def test_an_answer_with_what_was_not_asked_for_is_none(push_id: int) -> None:
+    page = Position(100).page
+    page.check(answer(500, 101, 100 + PAGE))
+    with pytest.raises(Malformed, match=f"push {push_id}, where those after 100 up to 150 were"):
+        page.check(answer(500, 101, push_id))
 
 
 def test_nothing_new() -> None:
