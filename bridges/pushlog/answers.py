@@ -54,7 +54,7 @@ def read(body: bytes) -> Answer:
         raise Malformed("JSON, but not with `pushes` and `lastpushid`")
     # An empty repository has none.
     last = _number(document["lastpushid"] or 0)
-    if last is None:
+    if last is None or last > _HIGHEST:
         raise Malformed(f"its lastpushid is {_shown(document['lastpushid'])}")
     found = sorted((_entry(key, push) for key, push in pushes.items()), key=lambda one: one.push_id)
     return Answer(max(last, 0), tuple(found))

@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 from bridges.pushlog.answers import Answer, Entry, Malformed
 
 PAGE: Final = 50
-"""How many push numbers are asked for at once, at most."""
+"""How many push numbers are asked for at once, at most; more only where there seem to be none."""
 
 BELIEVED: Final = 3
 """How many answers in a row must say that the log ends before the cursor.
@@ -59,13 +59,15 @@ class Position:
 
     `cursor` is the number of the last push that was taken, or None where nothing was. The next
     page is `page`; its answer goes to `heard`, and once the batch is written, to `taken`.
-    `more` says whether there is more to be asked for at once.
+    `more` says whether there is more to be asked for at once. Where a page is empty but not the
+    log's end, the next one begins at the same place and reaches further, each time twice as far.
     """
 
     def __init__(self, cursor: int | None) -> None:
         self.cursor = cursor
         self.last: int | None = None
         self.more = False
+        self._empty = 0
         self._size = PAGE
         self._full = True
         self._below = 0
@@ -76,33 +78,38 @@ class Position:
         if self.cursor is None:
             # Only to learn the numbers: the pushes are then taken like any others.
             return Page(None, None, full=False)
-        return Page(self.cursor, self.cursor + self._size, self._full)
+        return Page(self.cursor, self.cursor + self._empty + self._size, self._full)
 
     def heard(self, page: Page, answer: Answer) -> Batch | None:
         """Return what the answer to a page brings, or None where it brings nothing new.
 
         The page has checked it.
         """
-        before, self.last = self.last, answer.last
-        self.more = False
+        self.last = answer.last
         if page.start is None or page.end is None:
             self.more = True
             oldest = [one.push_id for one in answer.pushes][:1]
             return Batch((), max(oldest[0] - 1, 0) if oldest else answer.last)
         self._below = self._below + 1 if answer.last < page.start else 0
-        inside = answer.pushes
-        # The server looks for pushes first and for the last one then: from an empty page it is sure
-        # only that what was there before it was asked is not in it.
-        cursor = inside[-1].push_id if inside else min(page.end, answer.last, before or 0)
-        if cursor <= page.start:
+        if not answer.pushes:
+            # A push may have come since the server looked, or be known to another mirror already:
+            # that none is there is sure only once one behind it is seen.
+            self.more = answer.last > page.end
+            if self.more:
+                self._empty, self._size = self._empty + self._size, 2 * self._size
+            else:
+                self._empty, self._size = 0, min(self._size, PAGE)
             return None
+        # Without `full` no more is taken than has to be: the page may be a wide one.
+        inside = answer.pushes if page.full else answer.pushes[:1]
+        cursor = inside[-1].push_id
         self.more = cursor < answer.last
         return Batch(tuple(one for one in inside if one.changesets), cursor)
 
     def taken(self, batch: Batch) -> None:
         """Move on: the batch is written."""
         self.cursor = batch.cursor
-        self._size, self._full = min(2 * self._size, PAGE), True
+        self._empty, self._size, self._full = 0, min(2 * self._size, PAGE), True
 
     @property
     def was_reset(self) -> bool:
@@ -122,6 +129,9 @@ class Position:
         Returns False where they are asked for in no other way.
         """
         if not self.page.full:
+            if self._empty:
+                # What seemed empty may not be.
+                self._empty, self._size, self._full = 0, PAGE, True
             return False
         self._full = False
         return True

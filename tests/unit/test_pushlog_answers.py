@@ -66,6 +66,7 @@ def test_an_obsolete_push_has_no_changesets() -> None:
         (answer(pushes=[]), "not with `pushes` and `lastpushid`"),
         (answer(lastpushid="9"), 'its lastpushid is "9"'),
         (answer()[:-1] + b', "lastpushid": 1e999}', "its lastpushid is Infinity"),
+        (answer(lastpushid=2**53), "its lastpushid is 9007199254740992"),
         (answer(lastpushid=True), "its lastpushid is true"),
         (answer(pushes={"nine": entry("try", 9)}), 'it names a push "nine"'),
         (answer(pushes={"9" * 16: entry("try", 9)}), "it names a push"),

@@ -93,13 +93,58 @@ def test_pushes_without_changesets_are_passed_over() -> None:
     assert position.cursor == 103
 
 
-def test_a_gap_larger_than_a_page_is_crossed_once_it_is_sure() -> None:
+def test_an_empty_page_moves_nothing_whatever_was_said_before() -> None:
     position = Position(100)
-    # The pushes may have come after the server had looked for them.
-    assert position.heard(position.page, answer(400)) is None
+    for last in (400, 400, 100):
+        assert take(position, answer(last)) == []
+        assert position.cursor == 100
+
+
+def test_a_gap_is_crossed_once_a_push_beyond_it_is_seen() -> None:
+    position = Position(100)
+    ends = []
+    for _ in range(3):
+        ends.append(position.page.end)
+        assert take(position, answer(700)) == []
+        assert position.more
+    assert ends == [150, 250, 450]
+    assert position.page == Page(100, 850, full=True)
+    assert take(position, answer(900, 700, 850)) == [700, 850]
+    assert position.page == Page(850, 850 + PAGE, full=True)
+
+
+def test_where_the_end_is_seen_no_more_is_asked_for() -> None:
+    position = Position(100)
+    assert take(position, answer(200)) == []
+    assert position.page == Page(100, 250, full=True)
+    assert take(position, answer(200)) == []
     assert not position.more
-    assert take(position, answer(400)) == []
-    assert (position.cursor, position.more) == (100 + PAGE, True)
+    assert position.page == Page(100, 100 + PAGE, full=True)
+
+
+@pytest.mark.parametrize("most", [0, 1, 7])
+@pytest.mark.parametrize("gap", [1, 49, 50, 51, 149, 150, 1_000, 10**6, 10**15])
+def test_a_gap_before_pushes_that_are_too_large(gap: int, most: int) -> None:
+    ids = range(100 + gap, 130 + gap)
+    position = Position(100)
+    taken: list[int] = []
+    for _ in range(600):
+        page = position.page
+        assert page.end is not None
+        found = [one for one in ids if (page.start or 0) < one <= page.end]
+        if len(found) > most and page.full:
+            assert position.fewer() or position.poorer()
+        else:
+            taken += take(position, answer(ids[-1], *found))
+    assert taken == list(ids)
+
+
+def test_what_seemed_empty_may_not_be() -> None:
+    position = Position(100)
+    assert take(position, answer(700)) == []
+    while position.fewer() or position.poorer():
+        pass
+    assert position.page == Page(100, 100 + PAGE, full=True)
 
 
 @given(st.sets(st.integers(1, 400)), st.integers(0, 400), st.randoms())
@@ -107,23 +152,20 @@ def test_every_push_once_and_in_order_whatever_comes_meanwhile(
     ids: set[int], cursor: int, dice: random.Random
 ) -> None:
     position = Position(cursor)
-    there = {one for one in ids if one < 200}
+    newest = 200
     taken: list[int] = []
     for _ in range(60):
         page = position.page
         assert page.start is not None
         assert page.end is not None
-        found = sorted(one for one in there if page.start < one <= page.end)
-        if dice.random() < 0.3:
-            # Between the server's two looks.
-            newest = max(there, default=0) + dice.randrange(60)
-            there = {one for one in ids if one <= newest}
-        last = max(there, default=0)
-        if last < page.start:
-            break
-        taken += take(position, answer(last, *found))
-        if dice.random() < 0.1:
-            position.fewer()
+        # The server, which may be a mirror that lags, looks for pushes first and for the last then.
+        seen = newest - dice.choice([0, 0, dice.randrange(200)])
+        found = sorted(one for one in ids if page.start < one <= min(page.end, seen))
+        seen = dice.choice([seen, newest, newest + dice.randrange(60)])
+        newest = max(newest, seen)
+        taken += take(position, answer(max((one for one in ids if one <= seen), default=0), *found))
+        if dice.random() < 0.1 and not position.fewer():
+            position.poorer()
     assert taken == sorted(one for one in ids if cursor < one <= (position.cursor or 0))
 
 
