@@ -75,18 +75,16 @@ class Poller:
         page = position.page
         try:
             answer = await self._answer(page)
-        except TooSlow:
-            position.fewer()
-            raise
-        except TooMuch as trouble:
-            if position.fewer():
-                return True
-            if not position.poorer():
+        except (TooMuch, TooSlow) as trouble:
+            if not position.fewer():
+                if not position.poorer():
+                    raise
+                log.warning(
+                    "%s: of push %s only the revisions are asked for: %s",
+                    *(self._repository.name, page.end, trouble),
+                )
+            if isinstance(trouble, TooSlow):
                 raise
-            log.warning(
-                "%s: of push %s only the revisions are asked for: %s",
-                *(self._repository.name, page.end, trouble),
-            )
             return True
         batch = position.heard(page, answer)
         if batch is not None:

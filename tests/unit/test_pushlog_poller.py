@@ -8,7 +8,7 @@ import pytest
 from yarl import URL
 
 from bridges.pushlog import pauses
-from bridges.pushlog.client import Client
+from bridges.pushlog.client import Client, TooMuch, TooSlow, Trouble
 from bridges.pushlog.ledger import Fenced, Ledger, Lost
 from bridges.pushlog.poller import Poller
 from bridges.pushlog.records import Record
@@ -95,3 +95,15 @@ def test_an_answer_to_another_question_moves_nothing(caplog: pytest.LogCaptureFi
     assert poll(client, cursor=50).cursors == {"try": 53}
     assert [one["startID"] for one in client.asked] == ["50", "50", "53"]
     assert "no answer of json-pushes: push 111, where those after 50 up to 100" in caplog.text
+
+
+@pytest.mark.parametrize("kind", [TooMuch, TooSlow])
+def test_of_a_push_that_does_not_come_whole_only_the_revisions_are_asked_for(
+    kind: type[Trouble], caplog: pytest.LogCaptureFixture
+) -> None:
+    client = Answers(*[kind("not so")] * 6, answer(end=1))
+    ledger = poll(client)
+    assert [one["endID"] for one in client.asked] == ["50", "25", "12", "6", "3", "1", "1", "3"]
+    assert ["full" in one for one in client.asked] == [True] * 6 + [False, True]
+    assert ledger.cursors == {"try": 1}
+    assert caplog.text.count("try: of push 1 only the revisions are asked for: not so") == 1
