@@ -353,8 +353,8 @@ def test_a_cursor_that_is_deleted_or_no_cursor(system: System, server: Server) -
             "no repository to poll",
         ),
         (
-            {"PULSELOAD_REPOSITORIES": '[{name: a, url: "https://me:word@x:99999/"}]'},
-            "pulseload_repositories: the url of a is https://me:***@x:99999/: ",
+            {"PULSELOAD_REPOSITORIES": '[{name: a, url: "https://x:99999/"}]'},
+            "pulseload_repositories: the url of a is https://x:99999/: ",
         ),
     ],
 )
