@@ -86,7 +86,7 @@ class Poller:
             if isinstance(trouble, TooSlow):
                 raise
             return True
-        batch = position.heard(page, answer)
+        batch = position.heard(page, answer, time.monotonic())
         if batch is not None:
             await self._take(batch)
             position.taken(batch)

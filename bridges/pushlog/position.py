@@ -8,9 +8,10 @@ PAGE: Final = 50
 """How many push numbers are asked for at once, at most; more only where there seem to be none."""
 
 BELIEVED: Final = 3
-"""How many answers in a row must say that the log ends before the cursor.
+BELIEVED_AFTER: Final = 300.0
+"""How many answers in a row must say that the log ends before the cursor, and for how many seconds.
 
-A mirror that lags says the same for a moment. Taking the latest pushes anew each time would write
+A mirror that lags says the same for a while. Taking the latest pushes anew each time would write
 pushes twice.
 """
 
@@ -70,7 +71,7 @@ class Position:
         self._empty = 0
         self._size = PAGE
         self._full = True
-        self._below = 0
+        self._below: list[float] = []
 
     @property
     def page(self) -> Page:
@@ -80,17 +81,18 @@ class Position:
             return Page(None, None, full=False)
         return Page(self.cursor, self.cursor + self._empty + self._size, self._full)
 
-    def heard(self, page: Page, answer: Answer) -> Batch | None:
+    def heard(self, page: Page, answer: Answer, now: float) -> Batch | None:
         """Return what the answer to a page brings, or None where it brings nothing new.
 
-        The page has checked it.
+        The page has checked it. `now` are the seconds of any clock that is never set.
         """
         self.last = answer.last
         if page.start is None or page.end is None:
             self.more = True
             oldest = [one.push_id for one in answer.pushes][:1]
             return Batch((), max(oldest[0] - 1, 0) if oldest else answer.last)
-        self._below = self._below + 1 if answer.last < page.start else 0
+        # The first ones, and the latest.
+        self._below = [*self._below[: BELIEVED - 1], now] if answer.last < page.start else []
         if not answer.pushes:
             # A push may have come since the server looked, or be known to another mirror already:
             # that none is there is sure only once one behind it is seen.
@@ -114,7 +116,7 @@ class Position:
     @property
     def was_reset(self) -> bool:
         """Whether the log surely ends before the cursor: the repository was made anew."""
-        return self._below >= BELIEVED
+        return len(self._below) == BELIEVED and self._below[-1] - self._below[0] >= BELIEVED_AFTER
 
     def fewer(self) -> bool:
         """Ask for fewer pushes until the next is taken; returns False where it is for one."""

@@ -30,11 +30,26 @@ def server() -> Iterator[Server]:
         yield running
 
 
-def poll(system: System, server: Server, name: str = "pushlog", **env: str) -> Service:
+BRIDGE = (str(BIN / "pulseload"), "pushlog")
+HASTY = (
+    str(BIN / "python"),
+    "-c",
+    "from bridges.pushlog import __main__, position; position.BELIEVED_AFTER = 3; __main__.main()",
+)
+"""A bridge that believes in a reset after seconds, not minutes."""
+
+
+def poll(
+    system: System,
+    server: Server,
+    name: str = "pushlog",
+    argv: tuple[str, ...] = BRIDGE,
+    **env: str,
+) -> Service:
     """Start a pushlog bridge and wait until it is at work."""
     system.env["PULSELOAD_REPOSITORIES"] = json.dumps(server.rows())
     env = {"PUSHLOG_INTERVAL": "1s", **env}
-    bridge = system.program(name, str(BIN / "pulseload"), "pushlog", **env)
+    bridge = system.program(name, *argv, **env)
     bridge.wait_for("polling ")
     return bridge
 
@@ -198,7 +213,7 @@ def test_three_days_of_fifty_repositories_are_caught_up_politely(system: System)
 def test_a_repository_that_was_reset(system: System, server: Server) -> None:
     one = server["one"]
     one.push(40)
-    bridge = poll(system, server)
+    bridge = poll(system, server, argv=HASTY)
     begun(system, server, bridge)
     one.pushes = {}
     one.push(15, changesets=2)

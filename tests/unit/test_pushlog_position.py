@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from bridges.pushlog import pauses
 from bridges.pushlog.answers import Answer, Changeset, Entry, Malformed
 from bridges.pushlog.pauses import LONGEST, LONGEST_ASKED, Pauses, retry_after
-from bridges.pushlog.position import BELIEVED, PAGE, Page, Position
+from bridges.pushlog.position import BELIEVED, BELIEVED_AFTER, PAGE, Page, Position
 from tests.pushlogs import node
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -24,7 +24,7 @@ def answer(last: int, *ids: int, empty: frozenset[int] = frozenset()) -> Answer:
 
 def take(position: Position, found: Answer) -> list[int]:
     """Hear an answer and take its batch; returns the numbers of the pushes."""
-    batch = position.heard(position.page, found)
+    batch = position.heard(position.page, found, 0)
     if batch is None:
         return []
     position.taken(batch)
@@ -83,7 +83,7 @@ def test_an_answer_with_what_was_not_asked_for_is_none(push_id: int) -> None:
 
 def test_nothing_new() -> None:
     position = Position(100)
-    assert position.heard(position.page, answer(100)) is None
+    assert position.heard(position.page, answer(100), 0) is None
     assert (position.cursor, position.more) == (100, False)
 
 
@@ -169,18 +169,30 @@ def test_every_push_once_and_in_order_whatever_comes_meanwhile(
     assert taken == sorted(one for one in ids if cursor < one <= (position.cursor or 0))
 
 
-def test_a_reset_is_believed_when_it_is_said_several_times() -> None:
+def test_a_reset_is_believed_when_it_is_said_several_times_and_for_long() -> None:
     position = Position(100)
-    for _ in range(BELIEVED - 1):
-        assert position.heard(position.page, answer(20)) is None
-        assert not position.was_reset
+
+    def said(last: int, now: float) -> bool:
+        assert position.heard(position.page, answer(last), now) is None
+        return position.was_reset
+
+    assert [said(20, now) for now in (0, BELIEVED_AFTER)] == [False, False]
     # It was a mirror that lagged.
-    assert position.heard(position.page, answer(100)) is None
-    for _ in range(BELIEVED):
-        assert not position.was_reset
-        assert position.heard(position.page, answer(20)) is None
-    assert position.was_reset
+    assert not said(100, BELIEVED_AFTER + 1)
+    begin = 1_000.0
+    assert not any(said(20, begin + second) for second in range(10))
+    assert not said(20, begin + BELIEVED_AFTER - 1)
+    assert said(20, begin + BELIEVED_AFTER)
     assert position.cursor == 100
+
+
+def test_a_reset_is_not_believed_when_it_is_said_seldom() -> None:
+    position = Position(100)
+    found = []
+    for number in range(BELIEVED):
+        assert position.heard(position.page, answer(20), number * BELIEVED_AFTER) is None
+        found.append(position.was_reset)
+    assert found == [False] * (BELIEVED - 1) + [True]
 
 
 def test_less_is_asked_for_until_the_next_is_taken() -> None:
