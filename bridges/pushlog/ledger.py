@@ -5,7 +5,7 @@ import contextlib
 import json
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from typing import Final
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -49,7 +49,11 @@ class Ledger:
         self._alone = asyncio.Lock()
 
     async def start(self) -> dict[str, int]:
-        """Connect, and return the cursors by address. Raises Failure where that cannot be done."""
+        """Connect, and return the cursors by address. Raises Failure where that cannot be done.
+
+        A transaction of a former bridge that Kafka left without an end in the cursors' topic
+        (KAFKA-20734) is aborted: its pushes are taken anew.
+        """
         await kafka.require(self._settings)
         self._producer = AIOKafkaProducer(
             **kafka.connection(self._settings),
@@ -63,7 +67,9 @@ class Ledger:
             async with asyncio.timeout(TRANSACTION_SECONDS):
                 # What a former bridge left open is ended here, so that the cursors are final.
                 await self._producer.start()
-                return await self._cursors()
+                async with self._reader("read_committed") as committed:
+                    await self._end_orphans(self._producer, committed)
+                    return await self._cursors(committed)
         except (KafkaError, TimeoutError) as error:
             raise Failure(
                 f"Kafka did not let {self.transactional_id} begin ({type(error).__name__}: {error})"
@@ -128,28 +134,69 @@ class Ledger:
                 f"({type(error).__name__}: {error})"
             ) from error
 
-    async def _cursors(self) -> dict[str, int]:
-        partitions = [
-            TopicPartition(PUSHLOG_CURSORS, number)
-            for number in range(self._settings.pulseload_partitions)
+    def _partitions(self, topic: str) -> list[TopicPartition]:
+        return [
+            TopicPartition(topic, number) for number in range(self._settings.pulseload_partitions)
         ]
+
+    @contextlib.asynccontextmanager
+    async def _reader(self, isolation: str) -> AsyncIterator[AIOKafkaConsumer]:
+        """Give a started consumer of the cursors. It is paused, so that it tells ends at once."""
         consumer = AIOKafkaConsumer(
             **kafka.connection(self._settings),
-            isolation_level="read_committed",
+            isolation_level=isolation,
             auto_offset_reset="earliest",
             enable_auto_commit=False,
         )
-        found: dict[str, int] = {}
         try:
             await consumer.start()
-            consumer.assign(partitions)
-            for partition, end in (await consumer.end_offsets(partitions)).items():
-                while await consumer.position(partition) < end:
-                    for records in (await consumer.getmany(timeout_ms=200)).values():
-                        for one in records:
-                            _learn(found, one.key, one.value)
+            consumer.assign(self._partitions(PUSHLOG_CURSORS))
+            consumer.pause(*self._partitions(PUSHLOG_CURSORS))
+            yield consumer
         finally:
             await consumer.stop()
+
+    async def _end_orphans(self, producer: AIOKafkaProducer, committed: AIOKafkaConsumer) -> None:
+        """Abort what Kafka left without an end: its mark ends all that the producer had there.
+
+        Nobody else writes cursors, and the producer, which has started, has nothing open: that
+        their committed end is not their end tells.
+        """
+        cursors = self._partitions(PUSHLOG_CURSORS)
+        async with self._reader("read_uncommitted") as uncommitted:
+
+            async def unended() -> bool:
+                ends = await uncommitted.end_offsets(cursors)
+                stable = await committed.end_offsets(cursors)
+                return any(stable[place] < ends[place] for place in cursors)
+
+            if not await unended():
+                return
+            log.warning(
+                "Kafka lost the end of a transaction of %s; it is aborted, and its pushes are "
+                "taken anew",
+                self.transactional_id,
+            )
+            await producer.begin_transaction()
+            sent = [
+                await producer.send(place.topic, key=b"", partition=place.partition)
+                for place in [*cursors, *self._partitions(PUSHES_INBOX)]
+            ]
+            await asyncio.gather(*sent)
+            await producer.abort_transaction()
+            # Kafka says that it aborts before it has written so, and might forget that too.
+            while await unended():  # noqa: ASYNC110 - Kafka tells nobody
+                await asyncio.sleep(0.1)
+
+    async def _cursors(self, committed: AIOKafkaConsumer) -> dict[str, int]:
+        found: dict[str, int] = {}
+        ends = await committed.end_offsets(self._partitions(PUSHLOG_CURSORS))
+        committed.resume(*ends)
+        for partition, end in ends.items():
+            while await committed.position(partition) < end:
+                for records in (await committed.getmany(timeout_ms=200)).values():
+                    for one in records:
+                        _learn(found, one.key, one.value)
         return found
 
 
