@@ -98,7 +98,6 @@ ROWS = Repositories(
         ("my/releases/v1", "rest"),
         ("x-stable", "releases"),
         ("tag", "tags"),
-        ("old", "rest"),
         ("Main", "rest"),
     ],
 )
@@ -106,6 +105,23 @@ def test_a_branch_belongs_to_who_names_it_best(branch: str, name: str) -> None:
     found = ROWS.by_branch(GITHUB, branch)
     assert found is not None
     assert found.name == name
+
+
+@pytest.mark.parametrize("pattern", ["old", "ol*"])
+def test_what_belongs_to_one_that_is_not_active_goes_to_nobody_else(pattern: str) -> None:
+    closed, rest = git("closed", pattern, active=False), git("rest", "*")
+    assert Repositories([closed, git("rest")]).by_branch(GITHUB, "old") is None
+    assert Repositories([git("rest"), closed]).by_branch(GITHUB, "old") is None
+    assert Repositories([closed, rest]).by_branch(GITHUB, "old") is None
+    # A successor claims as precisely what the closed one had.
+    successor = git("successor", pattern)
+    assert Repositories([closed, successor]).by_branch(GITHUB, "old") is successor
+    assert Repositories([git("all", active=False), rest]).by_branch(GITHUB, "old") is rest
+
+
+def test_pull_requests_of_one_that_is_not_active_are_not_taken() -> None:
+    closed, other = git("closed", pull_requests=True, active=False), git("other")
+    assert Repositories([closed, other]).by_pull_request(GITHUB) is None
 
 
 def test_what_two_would_take_nobody_gets() -> None:
