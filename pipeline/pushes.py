@@ -80,34 +80,36 @@ def load(value: bytes) -> Push:
 
 
 def merge(old: bytes | None, new: bytes) -> bytes:
-    """Return what two records of one push know together.
+    """Return what two records that one name of a push has brought together know.
 
-    What only one of them knows stays: a field, a commit, a commit's author or comment. Where
-    they differ the one that lists more commits counts, so that a poorer record never takes the
-    place of a richer one, and of two that list as many the new one. A record that knows a head
-    besides the revision says what the revision is. A new record of another push stands alone.
-    Raises ValueError where either is no push record.
+    Where their revision is the same, what only one of them knows stays: a field, a commit's
+    author or comment. Where they differ the one that lists more commits counts, and its list as
+    a whole, so that a poorer record never takes the place of a richer one; of two that list as
+    many, the new one. Records of different revisions are never mixed: one whose revision is the
+    other's head or hash stands, else the new one. Raises ValueError where either is no push
+    record.
     """
     latest = load(new)
     if old is None or old == new:
         return dump(latest)
     known = load(old)
-    if known["project"] != latest["project"] or _tips(known).isdisjoint(_tips(latest)):
+    if known["project"] != latest["project"]:
         return dump(latest)
+    if known["revision"] != latest["revision"]:
+        meant = _besides(latest, known["revision"]) and not _besides(known, latest["revision"])
+        return dump(known if meant else latest)
     more, less = latest, known
     if len(known.get("revisions", ())) > len(latest.get("revisions", ())):
         more, less = known, latest
     merged = less | more
-    if "head_revision" in less and "head_revision" not in more:
-        merged["revision"] = less["revision"]
     if "revisions" in merged:
         merged["revisions"] = _commits(less.get("revisions", ()), more.get("revisions", ()))
     return dump(merged)
 
 
-def _tips(push: Push) -> set[str]:
-    """Return by what a record's push is known to be the same as another's."""
-    return {push[field] for field in ("revision", "head_revision") if field in push}
+def _besides(push: Push, name: str) -> bool:
+    """Whether a record has a name that is not its revision, but its head or hash."""
+    return name in (push.get("head_revision"), push.get("revision_hash"))
 
 
 def _commits(less: Iterable[Push], more: Iterable[Push]) -> list[Push]:
