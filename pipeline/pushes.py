@@ -4,6 +4,7 @@ The form of a record is `schemas/push.yml`. As bytes it is written in one way on
 fields in a fixed order.
 """
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -51,7 +52,7 @@ def keys(push: Push) -> list[bytes]:
 
 
 def dump(push: Push) -> bytes:
-    """Return a valid record's bytes. Raises ValueError where a text in it is no Unicode."""
+    """Return a valid record's bytes; half a surrogate pair becomes a question mark."""
     found = {field: push[field] for field in FIELDS if field in push}
     for field, value in found.items():
         if isinstance(value, float):
@@ -64,8 +65,9 @@ def dump(push: Push) -> bytes:
         ]
     try:
         return orjson.dumps(found)
-    except orjson.JSONEncodeError as error:
-        raise ValueError(str(error)) from error
+    except orjson.JSONEncodeError:
+        text = json.dumps(found, ensure_ascii=False).encode(errors="replace")
+        return orjson.dumps(orjson.loads(text))
 
 
 def load(value: bytes) -> Push:

@@ -166,11 +166,16 @@ def _wanted(message: Message, item: dict[str, Any]) -> list[tuple[bytes, Any]] |
             )
             for head in dict.fromkeys(head.strip() for head in payload["heads"])
         ]
-    try:
-        json.dumps([record for _, record in found], ensure_ascii=False).encode()
-    except UnicodeEncodeError:
-        return None
-    return found
+    return [(key, _replaced(record)) for key, record in found]
+
+
+def _replaced(value: Any) -> Any:
+    """Return a document with a question mark for each half of a surrogate pair in its texts."""
+    if isinstance(value, dict):
+        return {key: _replaced(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_replaced(inner) for inner in value]
+    return re.sub("[\ud800-\udfff]", "?", value) if isinstance(value, str) else value
 
 
 def _join(valid: list[Output]) -> None:

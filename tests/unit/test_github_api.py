@@ -107,9 +107,8 @@ def test_a_record_keeps_as_many_commits_as_there_is_room_for() -> None:
     assert len(written[1]) <= bridge.MAX_BYTES
     listed = json.loads(written[1])["revisions"]
     assert [int(one["revision"], 16) for one in listed] == list(range(31 - len(listed), 31))
-    for message in ("m" * 1_000_000, "\ud800"):
-        huge = answers.commits([changed(row(1), "commit.message", message)])
-        assert bridge._written(pull_request(), huge) is None
+    huge = answers.commits([changed(row(1), "commit.message", "m" * 1_000_000)])
+    assert bridge._written(pull_request(), huge) is None
 
 
 def asked(

@@ -99,9 +99,11 @@ def test_a_record_is_written_in_one_way() -> None:
     assert pushes.load(pushes.dump(push())) == push()
 
 
-def test_half_a_surrogate_pair_cannot_be_written() -> None:
-    with pytest.raises(ValueError, match="surrogates"):
-        pushes.dump(push(author="\ud800"))
+def test_half_a_surrogate_pair_becomes_a_question_mark() -> None:
+    commit = {"revision": REVISION, "author": "\udfff\ud800", "comment": 'é\x7f\b\n"\ud83d'}
+    written = pushes.dump(push(author="J\udcfcrg", push_id=5.0, revisions=[commit]))
+    replaced = {**commit, "author": "??", "comment": 'é\x7f\b\n"?'}
+    assert written == pushes.dump(push(author="J?rg", push_id=5, revisions=[replaced]))
 
 
 @settings(max_examples=300)
