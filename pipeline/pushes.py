@@ -5,6 +5,7 @@ fields in a fixed order.
 """
 
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -23,6 +24,12 @@ FIELDS: Final = ("project", *NAMES, "author", "push_timestamp", "push_id", "url"
 COMMIT_FIELDS: Final = ("revision", "author", "comment")
 """The fields of a record, and of each of its `revisions`, in the order they are written."""
 
+MAX_TEXT: Final = 2_000
+MAX_NUMBER: Final = 2**53 - 1
+"""How long a record's texts may be, and how large its numbers."""
+
+_DIGITS: Final = re.compile("[0-9]{1,16}")
+
 Push = dict[str, Any]
 """A push record as `schemas/push.yml` has it."""
 
@@ -37,6 +44,23 @@ class Ignored:
 
 Found = list[Push] | Refusal | Ignored
 """What comes of one message."""
+
+
+def text(value: Any) -> str:
+    """Return a text without white space around it, as long as a record may have it.
+
+    Nothing stands for what is no text.
+    """
+    return value.strip()[:MAX_TEXT] if isinstance(value, str) else ""
+
+
+def number(value: Any) -> int | None:
+    """Return the number that a value is, itself or as a text, where a record may have it."""
+    if isinstance(value, str) and _DIGITS.fullmatch(value.strip()):
+        value = int(value)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return value if type(value) is int and 0 <= value <= MAX_NUMBER else None
 
 
 def from_record(document: dict[str, Any]) -> list[Push] | Refusal:

@@ -83,7 +83,6 @@ def test_the_last_listed_commit_is_the_revision() -> None:
         ([{}], "'sha' is a required property"),
         ([{"sha": HEAD}], "'commit' is a required property"),
         ([changed(row(1), "sha", "tip")], "[0].sha: 'tip' does not match"),
-        ([changed(row(1), "commit.committer.date", 5)], "[0].commit.committer.date: 5 is not"),
     ],
 )
 def test_what_is_no_answer(answer: Any, fault: str) -> None:
@@ -92,8 +91,9 @@ def test_what_is_no_answer(answer: Any, fault: str) -> None:
     assert fault in str(caught.value)
 
 
-def test_a_commit_may_lack_people() -> None:
-    bare = {"sha": HEAD, "commit": {"message": "m", "author": None, "committer": None}}
+@pytest.mark.parametrize("person", [None, 5, "me", {"name": 5, "email": [], "date": 5}])
+def test_a_commit_may_lack_people(person: Any) -> None:
+    bare = {"sha": HEAD, "commit": {"message": "m", "author": person, "committer": person}}
     record = pull_request().known_with(answers.commits([bare]))
     assert record["revisions"] == [{"revision": HEAD, "comment": "m"}]
     assert not {"author", "push_timestamp", "head_revision"} & record.keys()
