@@ -89,6 +89,13 @@ def test_a_push_is_known_by_its_webhook() -> None:
     assert found(detailless(github_push())) == record
 
 
+@pytest.mark.parametrize("message", [github_push(), github_pull_request()])
+def test_a_message_may_be_recorded_with_its_envelope(message: dict[str, Any]) -> None:
+    for form_of_it in (message, bare(message), detailless(message)):
+        recording = {"exchange": "e", "routingKey": "primary.mozilla.lamp", "payload": form_of_it}
+        assert found(recording) == found(form_of_it)
+
+
 def test_without_the_webhook_only_the_identity_is_sure() -> None:
     identity = {"project": "lamp", "revision": HEAD, "url": f"{GITHUB}/commit/{HEAD}"}
     assert found(bare(github_push())) == identity
