@@ -33,10 +33,10 @@ def read(document: dict[str, Any], repositories: Repositories) -> Found:
         refusal = against(EVENT_FORM, document)
         if refusal is not None:
             return refusal
-        data = payload["data"]
-        if payload["type"] != _PUSH:
-            url = plain(data.get("repo_url", ""))
-            return Ignored(url, f"{shown(payload['type'])} is no push")
+        kind, data = payload["type"].strip(), payload.get("data", {})
+        if kind != _PUSH:
+            url = text(data.get("repo_url")) if isinstance(data, dict) else ""
+            return Ignored(plain(url), f"{shown(kind)} is no push")
         document = {"payload": data}
     refusal = against(FORM, document)
     if refusal is not None:

@@ -122,16 +122,17 @@ def plain(url: str) -> str:
 def compared(url: str) -> str:
     """Return a repository's address in the one form that is compared.
 
-    Scheme and host are the same in capitals; on github.com owner and name are, too.
+    Scheme and host are the same in capitals, and http is the same as https; on github.com owner
+    and name are the same in capitals, too.
     """
     address = plain(url)
     try:
         parts = urlsplit(address)
     except ValueError:
         return address
-    if parts.hostname == "github.com":
-        return address.lower().removesuffix(".git")
-    return parts._replace(netloc=parts.netloc.lower()).geturl()
+    scheme = "https" if parts.scheme == "http" else parts.scheme
+    address = parts._replace(scheme=scheme, netloc=parts.netloc.lower()).geturl()
+    return address.lower().removesuffix(".git") if parts.hostname == "github.com" else address
 
 
 def _matches(pattern: str, branch: str) -> bool:

@@ -159,6 +159,7 @@ def test_every_head_is_a_push_whatever_the_pushlog_says(users: list[Any], heads:
 def test_a_push_of_v2_is_one_of_v1() -> None:
     message = hg_push()
     assert found(event("changegroup.1", source="serve", **message["payload"])) == found(message)
+    assert found(event(" changegroup.1", **message["payload"])) == found(message)
     inside = {"payload": {**event("changegroup.1", **message["payload"])["payload"], "_meta": {}}}
     assert found(inside) == found(message)
 
@@ -167,7 +168,11 @@ def test_a_push_of_v2_is_one_of_v1() -> None:
 def test_other_events_are_ignored(kind: str) -> None:
     message = event(kind, repo_url=f"{HG_ROOT}/try", markers=[{"time": 1.5}])
     assert hg.read(message, REPOSITORIES) == Ignored(f"{HG_ROOT}/try", f"'{kind}' is no push")
-    assert isinstance(hg.read(event(kind), REPOSITORIES), Ignored)
+    nowhere = Ignored("", f"'{kind}' is no push")
+    assert hg.read({"payload": {"type": f" {kind}\n"}}, REPOSITORIES) == nowhere
+    odd: list[Any] = [{}, {"repo_url": None}, {"repo_url": 5}, None, []]
+    for data in odd:
+        assert hg.read({"payload": {"type": kind, "data": data}}, REPOSITORIES) == nowhere
 
 
 @pytest.mark.parametrize(
@@ -180,10 +185,10 @@ def test_other_events_are_ignored(kind: str) -> None:
         ({"payload": None}, "payload: None is not of type 'object'"),
         ({"payload": {}, **push()}, "payload: 'repo_url' is a required property"),
         ({"payload": {"type": 5, "data": {}}}, "payload.type: 5 is not of type 'string'"),
-        ({"payload": {"type": "changegroup.1"}}, "payload: 'data' is a required property"),
+        ({"payload": {"type": "changegroup.1"}}, "payload: 'repo_url' is a required property"),
+        ({"payload": {"type": "changegroup.1", "data": None}}, "payload: None is not of type"),
         (event("changegroup.1"), "payload: 'repo_url' is a required property"),
         (event("changegroup.1", repo_url=f"{HG_ROOT}/try"), "'heads' is a required property"),
-        (event("newrepo.1", repo_url=5), "payload.data.repo_url: 5 is not of type 'string'"),
     ],
 )
 def test_what_is_malformed_is_refused(document: dict[str, Any], message: str) -> None:

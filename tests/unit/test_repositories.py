@@ -19,6 +19,7 @@ TRY = Repository("try", "https://hg.mozilla.org/try")
         "https://hg.mozilla.org/try.git",
         "https: //hg.mozilla.org/try",
         "HTTPS://hg.Mozilla.ORG/try",
+        "http://hg.mozilla.org/try/",
     ],
 )
 def test_spellings_of_an_address(url: str) -> None:
@@ -62,6 +63,7 @@ def git(name: str, *branches: str, url: str = GITHUB, **more: bool) -> Repositor
         f" {GITHUB}.git\n",
         "https://github.com/Mozilla/Some.Dots.git",
         "HTTPS://GitHub.com/mozilla/some.dots.GIT",
+        "http://github.com/mozilla/some.dots",
     ],
 )
 def test_spellings_of_an_address_at_github(url: str) -> None:
