@@ -16,7 +16,7 @@ from typing import Any, Final
 from pipeline.dead_letters import INVALID_PUSH
 from pipeline.pushes import Found, Ignored, Push, against, number, text
 from pipeline.refusals import Refusal
-from pulseload.repositories import TAG, Repositories, Repository, plain
+from pulseload.repositories import Repositories, Repository, plain
 
 PUSH_FORM: Final = "github-push"
 PULL_REQUEST_FORM: Final = "github-pull-request"
@@ -93,8 +93,8 @@ def announced_push(
 ) -> Announced | Refusal | Ignored:
     """Return what a message about a push announces.
 
-    Its repository is the one of its address and branch, `tag` standing for the branch where a
-    tag was pushed. The deletion of a branch is no push.
+    Its repository is the one of its address and branch, or of its address where a tag was
+    pushed. The deletion of a branch is no push.
     """
     refusal = against(PUSH_FORM, document)
     if refusal is not None:
@@ -105,19 +105,19 @@ def announced_push(
         or _url(document, "body", "repository")
     )
     head = _text(document, "details", "event.head.sha") or _text(document, "body", "after")
-    branch = _branch(document)
+    branch, tag = _branch(document)
     lacking = _lacking(address=url, head=head, branch=branch)
     if lacking is not None:
         return lacking
     body = document.get("body") or {}
     if head == NONE or body.get("deleted") is True:
         return Ignored(plain(url), "a deleted branch is no push")
-    repository = repositories.by_branch(url, branch)
+    repository = repositories.by_tag(url) if tag else repositories.by_branch(url, branch)
     if repository is None:
         return Ignored(plain(url), "not exactly one active repository takes its branch")
     base = _sha(document, "details", "event.base.sha") or _sha(document, "body", "before")
     # Neither a new branch nor a tag can be compared with what was before.
-    fresh = branch == TAG or base == NONE
+    fresh = tag or base == NONE
     commits = _commits(body, head, fresh=fresh)
     return Announced(repository, head, None if fresh else base or None, None, commits)
 
@@ -165,22 +165,22 @@ def _found(announced: Announced | Refusal | Ignored) -> Found:
     return [announced.record] if isinstance(announced, Announced) else announced
 
 
-def _branch(document: dict[str, Any]) -> str:
-    """Return the branch that was pushed to, or `tag`; nothing where it is not told."""
-    if _text(document, "details", "event.head.tag"):
-        return TAG
+def _branch(document: dict[str, Any]) -> tuple[str, bool]:
+    """Return the branch or tag that was pushed, nothing where it is not told; whether a tag."""
+    if tag := _text(document, "details", "event.head.tag"):
+        return tag, True
     branch = _text(document, "details", "event.base.repo.branch") or _text(
         document, "details", "event.head.repo.branch"
     )
     if branch:
-        return branch
+        return branch, False
     ref = (
         _text(document, "details", "event.base.ref")
         or _text(document, "details", "event.head.ref")
         or _text(document, "body", "ref")
     )
     kind, _, name = ref.removeprefix("refs/").partition("/")
-    return TAG if kind == "tags" else name if kind == "heads" else ""
+    return name if kind in ("heads", "tags") else "", kind == "tags"
 
 
 def _commits(body: dict[str, Any], head: str, *, fresh: bool) -> Sequence[Commit]:

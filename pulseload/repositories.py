@@ -79,14 +79,21 @@ class Repositories:
         return self._hg.get(compared(url))
 
     def by_branch(self, url: str, branch: str) -> Repository | None:
-        """Return the Git repository at `url` that takes a branch (`tag` for a tag), or None.
+        """Return the Git repository at `url` that takes a branch, or None.
 
         One that names the branch comes before one with a wildcard for it, and that before one
-        that names no branches.
+        that names no branches. A branch that is called `tag` cannot be named.
         """
+        return self._best(url, branch, named=branch != TAG)
+
+    def by_tag(self, url: str) -> Repository | None:
+        """Return the Git repository at `url` that takes tags, as if they were a branch `tag`."""
+        return self._best(url, TAG)
+
+    def _best(self, url: str, branch: str, *, named: bool = True) -> Repository | None:
         rows = self._git.get(compared(url), [])
         for best in (
-            [(branch, one) for one in rows if branch in one.branches],
+            [(branch, one) for one in rows if named and branch in one.branches],
             [(each, one) for one in rows for each in one.branches if _matches(each, branch)],
             [("", one) for one in rows if not one.branches],
         ):

@@ -110,6 +110,7 @@ def test_without_the_webhook_only_the_identity_is_sure() -> None:
         ("refs/heads/releases/v1.2", "lamp-releases"),
         ("refs/heads/releases/v1/x", "lamp-releases"),
         ("refs/tags/main", "lamp-tags"),
+        ("refs/tags/tag", "lamp-tags"),
         ("refs/tags/v1.2+b", "lamp-tags"),
     ],
 )
@@ -125,6 +126,17 @@ def test_the_branch_says_which_repository(ref: str, project: str) -> None:
         assert found(message)["project"] == project
         if name != "event.head.ref":
             assert found(bare(message))["project"] == project
+
+
+def test_a_branch_that_is_called_tag_is_no_tag() -> None:
+    message = github_push(ref="refs/heads/tag")
+    for form_of_it in (message, bare(message), detailless(message)):
+        assert ignored(form_of_it).repo_url == GITHUB
+        rest = Repositories([git("lamp-tags", "tag"), git("rest")])
+        assert found(form_of_it, rest)["project"] == "rest"
+        announced = github.announced_push(form_of_it, rest)
+        assert isinstance(announced, github.Announced)
+        assert announced.base == "b" * 40
 
 
 @pytest.mark.parametrize(

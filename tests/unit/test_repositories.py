@@ -99,7 +99,7 @@ ROWS = Repositories(
         ("releases", "rest"),
         ("my/releases/v1", "rest"),
         ("x-stable", "releases"),
-        ("tag", "tags"),
+        ("tag", "rest"),
         ("Main", "rest"),
     ],
 )
@@ -107,6 +107,14 @@ def test_a_branch_belongs_to_who_names_it_best(branch: str, name: str) -> None:
     found = ROWS.by_branch(GITHUB, branch)
     assert found is not None
     assert found.name == name
+
+
+def test_tags_belong_to_who_names_them_best() -> None:
+    tags, stars, rest = git("tags", "tag"), git("stars", "*"), git("rest")
+    assert Repositories([tags, stars, rest]).by_tag(GITHUB) is tags
+    assert Repositories([stars, rest]).by_tag(GITHUB) is stars
+    assert Repositories([git("main", "main"), rest]).by_tag(GITHUB) is rest
+    assert Repositories([tags, stars, rest]).by_branch(GITHUB, "tag") is stars
 
 
 @pytest.mark.parametrize("pattern", ["old", "ol*"])
