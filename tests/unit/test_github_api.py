@@ -227,6 +227,44 @@ def test_a_forbidden_answer_without_a_time_is_final(waits: list[float]) -> None:
     assert waits == []
 
 
+@pytest.mark.parametrize("status", [403, 429])
+def test_a_secondary_limit_is_waited_out(status: int, waits: list[float]) -> None:
+    told = {"message": "You have exceeded a secondary rate limit. Please wait a few minutes."}
+    assert numbers(asked({PATH: [Answer(told, status), Answer([row(1)])]})[0]) == [1]
+    assert waits == [client.SECONDARY_WAIT]
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_a_redirection_within_the_origin_is_followed(status: int) -> None:
+    moved = Answer({}, status, {"Location": "/repositories/7/pulls/17/commits?per_page=100&page=1"})
+    found, api = asked({PATH: [moved], "/repositories/7/pulls/17/commits": [Answer([row(1)])]})
+    assert numbers(found) == [1]
+    assert [path for path, _ in api.asked] == [PATH, "/repositories/7/pulls/17/commits"]
+
+
+def test_no_other_origin_is_asked(waits: list[float]) -> None:
+    async def ask() -> None:
+        async with GitHubAPI({"/internal": [Answer([row(1)])]}) as other:
+            for place in (f"{other.url}/internal?page=1", f"//{other.url[7:]}/internal?page=1"):
+                moved = Answer({}, 302, {"Location": place})
+                async with (
+                    GitHubAPI({PATH: [moved]}) as api,
+                    Client(api.url, "s3cret") as asking,
+                ):
+                    assert await asking.commits(PATH) is None
+            assert other.asked == []
+
+    asyncio.run(ask())
+    assert waits == []
+
+
+def test_a_circle_of_redirections_ends(waits: list[float]) -> None:
+    found, api = asked({PATH: [Answer({}, 302, {"Location": f"{PATH}?page=1"})]})
+    assert found is None
+    assert len(api.asked) == client.MAX_MOVES + 1
+    assert waits == []
+
+
 def test_a_huge_answer_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "MAX_BYTES", 1_000)
     assert asked({PATH: [Answer([row(1)] * 10)]})[0] is None
