@@ -25,8 +25,12 @@ FORMS: Final = ("push", hg.FORM, hg.EVENT_FORM, github.PUSH_FORM, github.PULL_RE
 def read(document: dict[str, Any], repositories: Repositories) -> Found:
     """Return the pushes of a message of any source, or of a push record.
 
-    Only messages of hg have a `payload`, only those of GitHub `details` or a `body`.
+    Only messages of hg have a `payload`, only those of GitHub `details` or a `body`. These may
+    stand in a `payload`, too, as they do where exchange and routing key are recorded beside it.
     """
+    payload = document.get("payload")
+    if isinstance(payload, dict) and ("details" in payload or "body" in payload):
+        document = payload
     if "payload" in document:
         return hg.read(document, repositories)
     if "details" in document or "body" in document:

@@ -3,18 +3,20 @@
 The messages are made by taskcluster, `services/github/src/api.js`: `details` holds what they
 picked out of GitHub's webhook, `body` (since version 1) the webhook itself. What is not in the
 one is looked for in the other. Which repository a push belongs to, and what its revision is, are
-Treeherder's rules (`etl/push_loader.py`); `docs/pushes.md` lists them.
+Treeherder's rules (`etl/push_loader.py`); `docs/pushes.md` lists them. What is not needed for
+either is left out where it is malformed.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
 from pipeline.dead_letters import INVALID_PUSH
-from pipeline.pushes import Found, Ignored, Push, against
+from pipeline.pushes import Found, Ignored, Push, against, number, text
 from pipeline.refusals import Refusal
-from pulseload.repositories import TAG, Repositories, Repository, plain
+from pulseload.repositories import Repositories, Repository, plain
 
 PUSH_FORM: Final = "github-push"
 PULL_REQUEST_FORM: Final = "github-pull-request"
@@ -25,6 +27,8 @@ NONE: Final = "0" * 40
 
 MAX_COMMITS: Final = 10_000
 """How many commits a push record may list; of more, the last."""
+
+_SHA: Final = re.compile("[0-9a-f]{40}")
 
 Commit = dict[str, Any]
 """A commit as a webhook has it: `id`, `message`, `timestamp`, `author` with `name`, `email`."""
@@ -89,8 +93,8 @@ def announced_push(
 ) -> Announced | Refusal | Ignored:
     """Return what a message about a push announces.
 
-    Its repository is the one of its address and branch, `tag` standing for the branch where a
-    tag was pushed. The deletion of a branch is no push.
+    Its repository is the one of its address and branch, or of its address where a tag was
+    pushed. The deletion of a branch is no push.
     """
     refusal = against(PUSH_FORM, document)
     if refusal is not None:
@@ -101,19 +105,19 @@ def announced_push(
         or _url(document, "body", "repository")
     )
     head = _text(document, "details", "event.head.sha") or _text(document, "body", "after")
-    branch = _branch(document)
+    branch, tag = _branch(document)
     lacking = _lacking(address=url, head=head, branch=branch)
     if lacking is not None:
         return lacking
     body = document.get("body") or {}
-    if head == NONE or body.get("deleted"):
+    if head == NONE or body.get("deleted") is True:
         return Ignored(plain(url), "a deleted branch is no push")
-    repository = repositories.by_branch(url, branch)
+    repository = repositories.by_tag(url) if tag else repositories.by_branch(url, branch)
     if repository is None:
         return Ignored(plain(url), "not exactly one active repository takes its branch")
-    base = _text(document, "details", "event.base.sha") or _text(document, "body", "before")
+    base = _sha(document, "details", "event.base.sha") or _sha(document, "body", "before")
     # Neither a new branch nor a tag can be compared with what was before.
-    fresh = branch == TAG or base == NONE
+    fresh = tag or base == NONE
     commits = _commits(body, head, fresh=fresh)
     return Announced(repository, head, None if fresh else base or None, None, commits)
 
@@ -141,8 +145,10 @@ def announced_pull_request(
     repository = repositories.by_pull_request(url)
     if repository is None:
         return Ignored(plain(url), "not exactly one active repository takes its pull requests")
-    number = _at(document, "details", "event.pullNumber") or _at(document, "body", "number")
-    return Announced(repository, head, None, None if number is None else int(number))
+    told = number(_at(document, "details", "event.pullNumber"))
+    if told is None:
+        told = number(_at(document, "body", "number"))
+    return Announced(repository, head, None, told)
 
 
 def about_pull_request(document: dict[str, Any]) -> bool:
@@ -159,22 +165,22 @@ def _found(announced: Announced | Refusal | Ignored) -> Found:
     return [announced.record] if isinstance(announced, Announced) else announced
 
 
-def _branch(document: dict[str, Any]) -> str:
-    """Return the branch that was pushed to, or `tag`; nothing where it is not told."""
-    if _text(document, "details", "event.head.tag"):
-        return TAG
+def _branch(document: dict[str, Any]) -> tuple[str, bool]:
+    """Return the branch or tag that was pushed, nothing where it is not told; whether a tag."""
+    if tag := _text(document, "details", "event.head.tag"):
+        return tag, True
     branch = _text(document, "details", "event.base.repo.branch") or _text(
         document, "details", "event.head.repo.branch"
     )
     if branch:
-        return branch
+        return branch, False
     ref = (
         _text(document, "details", "event.base.ref")
         or _text(document, "details", "event.head.ref")
         or _text(document, "body", "ref")
     )
     kind, _, name = ref.removeprefix("refs/").partition("/")
-    return TAG if kind == "tags" else name if kind == "heads" else ""
+    return name if kind in ("heads", "tags") else "", kind == "tags"
 
 
 def _commits(body: dict[str, Any], head: str, *, fresh: bool) -> Sequence[Commit]:
@@ -182,18 +188,18 @@ def _commits(body: dict[str, Any], head: str, *, fresh: bool) -> Sequence[Commit
 
     Where nothing was before, Treeherder goes by the webhook's list, whatever the head is: that
     of an annotated tag is the tag itself. Otherwise the list is cut where it is very long, and
-    only the commit that is the head is sure.
+    only the commit that is the head is sure. Commits without an `id` are left out.
     """
-    commits: list[Commit] = body.get("commits") or []
-    tip: Commit | None = body.get("head_commit")
-    for found in (commits, [tip] if tip else []):
-        if found and (fresh or found[-1]["id"] == head):
-            return found
+    lists: tuple[Any, ...] = (body.get("commits"), [body.get("head_commit")])
+    for listed in lists:
+        tip = _sha(listed[-1], "id") if isinstance(listed, list) and listed else ""
+        if tip and (fresh or tip == head):
+            return [commit for commit in listed if _sha(commit, "id")]
     return []
 
 
 def _lacking(**told: str) -> Refusal | None:
-    missing = [what for what, text in told.items() if not text]
+    missing = [what for what, found in told.items() if not found]
     if not missing:
         return None
     return Refusal(INVALID_PUSH, f"neither details nor body tell the {' and the '.join(missing)}")
@@ -205,8 +211,13 @@ def _url(document: dict[str, Any], *path: str) -> str:
 
 def _text(document: Any, *path: str) -> str:
     """Return the text at a path, without white space around it; nothing where there is none."""
+    return text(_at(document, *path))
+
+
+def _sha(document: Any, *path: str) -> str:
+    """Return the name of a commit at a path; nothing where there is none."""
     found = _at(document, *path)
-    return found.strip() if isinstance(found, str) else ""
+    return found if isinstance(found, str) and _SHA.fullmatch(found) else ""
 
 
 def _at(document: Any, *path: str) -> Any:

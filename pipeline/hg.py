@@ -7,7 +7,7 @@ The messages are described in version-control-tools, `docs/hgmo/notifications.rs
 from collections.abc import Sequence
 from typing import Any, Final
 
-from pipeline.pushes import Found, Ignored, Push, against
+from pipeline.pushes import Found, Ignored, Push, against, number, text
 from pipeline.refusals import shown
 from pulseload.repositories import Repositories, plain
 
@@ -33,10 +33,10 @@ def read(document: dict[str, Any], repositories: Repositories) -> Found:
         refusal = against(EVENT_FORM, document)
         if refusal is not None:
             return refusal
-        data = payload["data"]
-        if payload["type"] != _PUSH:
-            url = plain(data.get("repo_url", ""))
-            return Ignored(url, f"{shown(payload['type'])} is no push")
+        kind, data = payload["type"].strip(), payload.get("data", {})
+        if kind != _PUSH:
+            url = text(data.get("repo_url")) if isinstance(data, dict) else ""
+            return Ignored(plain(url), f"{shown(kind)} is no push")
         document = {"payload": data}
     refusal = against(FORM, document)
     if refusal is not None:
@@ -58,18 +58,22 @@ def read(document: dict[str, Any], repositories: Repositories) -> Found:
 
 
 def _entries(payload: dict[str, Any]) -> Sequence[dict[str, Any]]:
-    """Return the pushlog's entries; where there is one, it may stand there without a list."""
-    entries = payload.get("pushlog_pushes") or []
-    return [entries] if isinstance(entries, dict) else entries
+    """Return the pushlog's entries; where there is one, it may stand there without a list.
+
+    An entry that is malformed says nothing.
+    """
+    entries = payload.get("pushlog_pushes")
+    listed = entries if isinstance(entries, list) else [entries]
+    return [entry if isinstance(entry, dict) else {} for entry in listed]
 
 
 def _known(entries: Sequence[dict[str, Any]]) -> Push:
     """Return what all entries of the pushlog say alike, and so of every head."""
-    users = {(entry.get("user") or "").strip() for entry in entries}
-    numbers = {entry.get("pushid") for entry in entries}
+    users = {text(entry.get("user")) for entry in entries}
+    numbers = {number(entry.get("pushid")) for entry in entries}
     known: Push = {}
     if len(users) == 1 and (user := users.pop()):
         known["author"] = user
-    if len(numbers) == 1 and (number := numbers.pop()) is not None:
-        known["push_id"] = number
+    if len(numbers) == 1 and (push_id := numbers.pop()) is not None:
+        known["push_id"] = push_id
     return known

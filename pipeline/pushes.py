@@ -4,6 +4,8 @@ The form of a record is `schemas/push.yml`. As bytes it is written in one way on
 fields in a fixed order.
 """
 
+import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -22,6 +24,12 @@ FIELDS: Final = ("project", *NAMES, "author", "push_timestamp", "push_id", "url"
 COMMIT_FIELDS: Final = ("revision", "author", "comment")
 """The fields of a record, and of each of its `revisions`, in the order they are written."""
 
+MAX_TEXT: Final = 2_000
+MAX_NUMBER: Final = 2**53 - 1
+"""How long a record's texts may be, and how large its numbers."""
+
+_DIGITS: Final = re.compile("[0-9]{1,16}")
+
 Push = dict[str, Any]
 """A push record as `schemas/push.yml` has it."""
 
@@ -38,6 +46,23 @@ Found = list[Push] | Refusal | Ignored
 """What comes of one message."""
 
 
+def text(value: Any) -> str:
+    """Return a text without white space around it, as long as a record may have it.
+
+    Nothing stands for what is no text.
+    """
+    return value.strip()[:MAX_TEXT] if isinstance(value, str) else ""
+
+
+def number(value: Any) -> int | None:
+    """Return the number that a value is, itself or as a text, where a record may have it."""
+    if isinstance(value, str) and _DIGITS.fullmatch(value.strip()):
+        value = int(value)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return value if type(value) is int and 0 <= value <= MAX_NUMBER else None
+
+
 def from_record(document: dict[str, Any]) -> list[Push] | Refusal:
     """Return the push that a push record is about, in a list of one."""
     refusal = against("push", document)
@@ -51,7 +76,7 @@ def keys(push: Push) -> list[bytes]:
 
 
 def dump(push: Push) -> bytes:
-    """Return a valid record's bytes. Raises ValueError where a text in it is no Unicode."""
+    """Return a valid record's bytes; half a surrogate pair becomes a question mark."""
     found = {field: push[field] for field in FIELDS if field in push}
     for field, value in found.items():
         if isinstance(value, float):
@@ -64,8 +89,9 @@ def dump(push: Push) -> bytes:
         ]
     try:
         return orjson.dumps(found)
-    except orjson.JSONEncodeError as error:
-        raise ValueError(str(error)) from error
+    except orjson.JSONEncodeError:
+        text = json.dumps(found, ensure_ascii=False).encode(errors="replace")
+        return orjson.dumps(orjson.loads(text))
 
 
 def load(value: bytes) -> Push:
@@ -80,34 +106,36 @@ def load(value: bytes) -> Push:
 
 
 def merge(old: bytes | None, new: bytes) -> bytes:
-    """Return what two records of one push know together.
+    """Return what two records that one name of a push has brought together know.
 
-    What only one of them knows stays: a field, a commit, a commit's author or comment. Where
-    they differ the one that lists more commits counts, so that a poorer record never takes the
-    place of a richer one, and of two that list as many the new one. A record that knows a head
-    besides the revision says what the revision is. A new record of another push stands alone.
-    Raises ValueError where either is no push record.
+    Where their revision is the same, what only one of them knows stays: a field, a commit's
+    author or comment. Where they differ the one that lists more commits counts, and its list as
+    a whole, so that a poorer record never takes the place of a richer one; of two that list as
+    many, the new one. Records of different revisions are never mixed: one whose revision is the
+    other's head or hash stands, else the new one. Raises ValueError where either is no push
+    record.
     """
     latest = load(new)
     if old is None or old == new:
         return dump(latest)
     known = load(old)
-    if known["project"] != latest["project"] or _tips(known).isdisjoint(_tips(latest)):
+    if known["project"] != latest["project"]:
         return dump(latest)
+    if known["revision"] != latest["revision"]:
+        meant = _besides(latest, known["revision"]) and not _besides(known, latest["revision"])
+        return dump(known if meant else latest)
     more, less = latest, known
     if len(known.get("revisions", ())) > len(latest.get("revisions", ())):
         more, less = known, latest
     merged = less | more
-    if "head_revision" in less and "head_revision" not in more:
-        merged["revision"] = less["revision"]
     if "revisions" in merged:
         merged["revisions"] = _commits(less.get("revisions", ()), more.get("revisions", ()))
     return dump(merged)
 
 
-def _tips(push: Push) -> set[str]:
-    """Return by what a record's push is known to be the same as another's."""
-    return {push[field] for field in ("revision", "head_revision") if field in push}
+def _besides(push: Push, name: str) -> bool:
+    """Whether a record has a name that is not its revision, but its head or hash."""
+    return name in (push.get("head_revision"), push.get("revision_hash"))
 
 
 def _commits(less: Iterable[Push], more: Iterable[Push]) -> list[Push]:

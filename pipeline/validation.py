@@ -7,9 +7,9 @@ from typing import Final
 from pipeline import announcements, dead_letters, jobs, lifecycle, pushes
 from pipeline.announcements import Reader
 from pipeline.bodies import Item, decode
-from pipeline.dead_letters import INVALID_JOB, INVALID_PUSH, TOO_MANY_ITEMS
+from pipeline.dead_letters import INVALID_JOB, TOO_MANY_ITEMS
 from pipeline.pushes import Ignored
-from pipeline.refusals import Refusal, one_line
+from pipeline.refusals import Refusal
 from pipeline.runtime.draft import Draft
 from pipeline.runtime.records import Record
 from pulseload import headers, topics
@@ -111,10 +111,7 @@ class Validation:
         found = self._push_readers[topic](item.document, self._repositories)
         if isinstance(found, Refusal | Ignored):
             return found
-        try:
-            return [(key, pushes.dump(push)) for push in found for key in pushes.keys(push)]
-        except ValueError as error:
-            return Refusal(INVALID_PUSH, one_line(str(error)))
+        return [(key, pushes.dump(push)) for push in found for key in pushes.keys(push)]
 
     def _ignore(self, ignored: Ignored) -> None:
         self._ignored += 1

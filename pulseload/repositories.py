@@ -1,7 +1,7 @@
 """Repositories: which project a push belongs to."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -61,42 +61,61 @@ class Repositories:
     """Finds active repositories by what messages about pushes name.
 
     Whoever looks for a branch or for pull requests gets a repository only where exactly one is
-    the best: Treeherder skips what two of them would take (`etl/push_loader.py`).
+    the best: Treeherder skips what two of them would take (`etl/push_loader.py`). What belongs
+    to one that is not active does not go to one that would take it less precisely.
     """
 
     def __init__(self, repositories: Iterable[Repository]) -> None:
         self._hg: dict[str, Repository] = {}
         self._git: dict[str, list[Repository]] = {}
         for one in repositories:
-            if one.active and one.kind == "hg":
-                self._hg.setdefault(compared(one.url), one)
-            elif one.active:
+            if one.kind == "git":
                 self._git.setdefault(compared(one.url), []).append(one)
+            elif one.active:
+                self._hg.setdefault(compared(one.url), one)
 
     def by_url(self, url: str) -> Repository | None:
         """Return the Mercurial repository at `url`, the first of several, or None."""
         return self._hg.get(compared(url))
 
     def by_branch(self, url: str, branch: str) -> Repository | None:
-        """Return the Git repository at `url` that takes a branch (`tag` for a tag), or None.
+        """Return the Git repository at `url` that takes a branch, or None.
 
         One that names the branch comes before one with a wildcard for it, and that before one
-        that names no branches.
+        that names no branches. A branch that is called `tag` cannot be named.
         """
+        return self._best(url, branch, named=branch != TAG)
+
+    def by_tag(self, url: str) -> Repository | None:
+        """Return the Git repository at `url` that takes tags, as if they were a branch `tag`."""
+        return self._best(url, TAG)
+
+    def _best(self, url: str, branch: str, *, named: bool = True) -> Repository | None:
         rows = self._git.get(compared(url), [])
         for best in (
-            [one for one in rows if branch in one.branches],
-            [one for one in rows if any(_matches(each, branch) for each in one.branches)],
-            [one for one in rows if not one.branches],
+            [(branch, one) for one in rows if named and branch in one.branches],
+            [(each, one) for one in rows for each in one.branches if _matches(each, branch)],
+            [("", one) for one in rows if not one.branches],
         ):
             if best:
-                return best[0] if len(best) == 1 else None
+                return _only(best)
         return None
 
     def by_pull_request(self, url: str) -> Repository | None:
         """Return the Git repository at `url` that takes pull requests, or None."""
-        rows = [one for one in self._git.get(compared(url), []) if one.takes_pull_requests]
-        return rows[0] if len(rows) == 1 else None
+        rows = self._git.get(compared(url), [])
+        return _only([("", one) for one in rows if one.takes_pull_requests])
+
+
+def _only(claims: Sequence[tuple[str, Repository]]) -> Repository | None:
+    """Return the repository whose claims these are, if it is one and active.
+
+    Of one that is not active, an active one may have taken the very claim over.
+    """
+    active = {claim for claim, one in claims if one.active}
+    left = {one for claim, one in claims if one.active or claim not in active}
+    only = left.pop() if len(left) == 1 else None
+    return only if only and only.active else None
 
 
 def plain(url: str) -> str:
@@ -110,16 +129,17 @@ def plain(url: str) -> str:
 def compared(url: str) -> str:
     """Return a repository's address in the one form that is compared.
 
-    Scheme and host are the same in capitals; on github.com owner and name are, too.
+    Scheme and host are the same in capitals, and http is the same as https; on github.com owner
+    and name are the same in capitals, too.
     """
     address = plain(url)
     try:
         parts = urlsplit(address)
     except ValueError:
         return address
-    if parts.hostname == "github.com":
-        return address.lower().removesuffix(".git")
-    return parts._replace(netloc=parts.netloc.lower()).geturl()
+    scheme = "https" if parts.scheme == "http" else parts.scheme
+    address = parts._replace(scheme=scheme, netloc=parts.netloc.lower()).geturl()
+    return address.lower().removesuffix(".git") if parts.hostname == "github.com" else address
 
 
 def _matches(pattern: str, branch: str) -> bool:

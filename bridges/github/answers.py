@@ -43,10 +43,10 @@ def commits(answer: Any) -> Sequence[Commit]:
 
 
 def _commit(row: dict[str, Any]) -> Commit:
-    commit = row["commit"]
+    commit, committer = row["commit"], row["commit"].get("committer")
     return {
         "id": row["sha"],
         "message": commit.get("message"),
-        "timestamp": (commit.get("committer") or {}).get("date"),
+        "timestamp": committer.get("date") if isinstance(committer, dict) else None,
         "author": commit.get("author"),
     }

@@ -139,11 +139,7 @@ def _written(announced: Announced, commits: Sequence[Commit]) -> tuple[bytes, by
     """Return a record's key and value, with as many of its last commits as there is room for."""
     while True:
         push = announced.known_with(commits)
-        try:
-            value = pushes.dump(push)
-        except ValueError as error:
-            log.warning("what GitHub tells of %s is not taken: %s", push["url"], error)
-            return None
+        value = pushes.dump(push)
         if len(value) <= MAX_BYTES:
             return pushes.keys(push)[0], value
         if len(commits) == 1:

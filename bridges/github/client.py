@@ -11,6 +11,7 @@ from typing import Any, Final, Self
 
 import aiohttp
 import orjson
+from yarl import URL
 
 import pulseload
 from bridges.github import answers
@@ -25,6 +26,14 @@ LONGEST_PAUSE: Final = 60.0
 
 LONGEST_WAIT: Final = 3_700.0
 """Seconds that a wait may last which GitHub asks for; its limits are by the hour."""
+
+SECONDARY_WAIT: Final = 60.0
+"""Seconds to wait where a secondary limit is exceeded, and GitHub asks for no time."""
+
+MAX_MOVES: Final = 5
+"""How often one question may be redirected, within the same origin only."""
+
+_MOVED: Final = (301, 302, 303, 307, 308)
 
 PAGE: Final = 100
 MAX_PAGES: Final = 20
@@ -47,7 +56,10 @@ class _Again(Exception):  # noqa: N818 - no error, but an answer of its own
 
 
 class Client:
-    """Asks GitHub's API at a base address, with a token or without; it is never logged."""
+    """Asks GitHub's API at a base address, with a token or without; it is never logged.
+
+    No other origin (scheme, host, port) is asked for anything, whatever an answer says.
+    """
 
     def __init__(self, base: str, token: str | None, connections: int = 4) -> None:
         self._base = base.rstrip("/")
@@ -109,19 +121,17 @@ class Client:
 
     async def _asked(self, path: str, page: int) -> tuple[list[Commit], bool] | None:
         """Ask once for a page: its commits, and whether another follows."""
-        parameters = {"per_page": str(PAGE), "page": str(page)}
+        url = URL(self._base + path).update_query(per_page=PAGE, page=page)
         try:
-            async with self._session.get(self._base + path, params=parameters) as response:
-                if response.status != 200:
-                    _refused(path, response.status, response.headers)
-                    return None
-                body = await response.content.read(MAX_BYTES + 1)
-                while chunk := await response.content.read(MAX_BYTES + 1):
-                    body += chunk
-                    if len(body) > MAX_BYTES:
-                        log.warning("GitHub's answer to %s is too large", path)
-                        return None
-                return list(answers.commits(orjson.loads(body))), "next" in response.links
+            for _ in range(MAX_MOVES + 1):
+                async with self._session.get(url, allow_redirects=False) as response:
+                    if response.status not in _MOVED:
+                        return await _read(path, response)
+                    url = response.url.join(URL(response.headers.get("Location", "")))
+                    if url.origin() != response.url.origin():
+                        break
+            log.warning("GitHub does not tell %s: redirected elsewhere or again and again", path)
+            return None
         except (aiohttp.ClientError, TimeoutError) as error:
             raise _Again(str(error) or type(error).__name__) from error
         except ValueError as error:
@@ -129,13 +139,29 @@ class Client:
             raise _Again(f"no list of commits: {error}") from error
 
 
-def _refused(path: str, status: int, headers: Mapping[str, Any]) -> None:
+async def _read(path: str, response: aiohttp.ClientResponse) -> tuple[list[Commit], bool] | None:
+    body = bytearray()
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) > MAX_BYTES:
+            log.warning("GitHub's answer to %s is too large", path)
+            return None
+    if response.status != 200:
+        _refused(path, response.status, response.headers, body)
+        return None
+    return list(answers.commits(orjson.loads(body))), "next" in response.links
+
+
+def _refused(path: str, status: int, headers: Mapping[str, Any], body: bytes | bytearray) -> None:
     """Say that asking again is in vain; raise _Again where it is not.
 
     https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api: too many
-    requests are answered by 403 or 429, with Retry-After or the time when the limit ends.
+    requests are answered by 403 or 429, with Retry-After or the time when the limit ends. Where
+    a secondary limit is exceeded, neither need be there, and the body says so.
     """
     wait = _wait(headers)
+    if wait is None and status in (403, 429) and b"secondary rate limit" in body.lower():
+        wait = SECONDARY_WAIT
     if status == 429 or status >= 500 or (status == 403 and wait is not None):
         raise _Again(f"status {status}", wait)
     log.warning("GitHub does not tell %s: status %s", path, status)

@@ -152,13 +152,7 @@ def _wanted(message: Message, item: dict[str, Any]) -> list[tuple[bytes, Any]] |
         url = payload["repo_url"].strip().rstrip("/").removesuffix(".git")
         if url != f"{HG_ROOT}/try":
             return []
-        entries = payload.get("pushlog_pushes", [])
-        entry = entries[0] if len(entries) == 1 else {}
-        known: dict[str, Any] = {}
-        if author := entry.get("user", "").strip():
-            known["author"] = author
-        if "pushid" in entry:
-            known["push_id"] = entry["pushid"]
+        known = _told(payload.get("pushlog_pushes"))
         found = [
             (
                 f"try:{head}".encode(),
@@ -166,11 +160,32 @@ def _wanted(message: Message, item: dict[str, Any]) -> list[tuple[bytes, Any]] |
             )
             for head in dict.fromkeys(head.strip() for head in payload["heads"])
         ]
-    try:
-        json.dumps([record for _, record in found], ensure_ascii=False).encode()
-    except UnicodeEncodeError:
-        return None
-    return found
+    return [(key, _replaced(record)) for key, record in found]
+
+
+def _told(entries: Any) -> dict[str, Any]:
+    """Return what the pushlog's one entry tells; no example has more than one."""
+    entry = entries[0] if isinstance(entries, list) and len(entries) == 1 else entries
+    if not isinstance(entry, dict):
+        return {}
+    known: dict[str, Any] = {}
+    user, number = entry.get("user"), entry.get("pushid")
+    if isinstance(user, str) and user.strip():
+        known["author"] = user.strip()[:2_000]
+    if isinstance(number, str) and re.fullmatch(r"\s*[0-9]{1,16}\s*", number):
+        number = int(number)
+    if schemas.validator("push").is_valid({**push(), "push_id": number}):
+        known["push_id"] = number
+    return known
+
+
+def _replaced(value: Any) -> Any:
+    """Return a document with a question mark for each half of a surrogate pair in its texts."""
+    if isinstance(value, dict):
+        return {key: _replaced(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_replaced(inner) for inner in value]
+    return re.sub("[\ud800-\udfff]", "?", value) if isinstance(value, str) else value
 
 
 def _join(valid: list[Output]) -> None:

@@ -99,9 +99,11 @@ def test_a_record_is_written_in_one_way() -> None:
     assert pushes.load(pushes.dump(push())) == push()
 
 
-def test_half_a_surrogate_pair_cannot_be_written() -> None:
-    with pytest.raises(ValueError, match="surrogates"):
-        pushes.dump(push(author="\ud800"))
+def test_half_a_surrogate_pair_becomes_a_question_mark() -> None:
+    commit = {"revision": REVISION, "author": "\udfff\ud800", "comment": 'é\x7f\b\n"\ud83d'}
+    written = pushes.dump(push(author="J\udcfcrg", push_id=5.0, revisions=[commit]))
+    replaced = {**commit, "author": "??", "comment": 'é\x7f\b\n"?'}
+    assert written == pushes.dump(push(author="J?rg", push_id=5, revisions=[replaced]))
 
 
 @settings(max_examples=300)
@@ -215,19 +217,62 @@ def test_whatever_comes_first_the_richest_counts(order: list[int]) -> None:
     assert merged == pushes.dump(told[2])
 
 
-HEAD: dict[str, Any] = {"project": "try", "revision": OTHER_REVISION}
-"""What a message tells of a push whose head is not its last listed commit."""
+HEAD: dict[str, Any] = {"project": "try", "revision": OTHER_REVISION, "author": "a", "url": "u"}
+"""What a message tells of a push."""
 
 LISTED = {**identity, "head_revision": OTHER_REVISION, "revisions": [{"revision": REVISION}]}
-"""What the list tells of it."""
+"""What a list that was asked for later tells: there was one commit more."""
 
 
-@pytest.mark.parametrize("told", [[HEAD, LISTED], [LISTED, HEAD], [HEAD, LISTED, HEAD, LISTED]])
-def test_a_head_is_another_name_of_a_push(told: list[dict[str, Any]]) -> None:
+@pytest.mark.parametrize("field", ["head_revision", "revision_hash"])
+@pytest.mark.parametrize("order", [[0, 1], [1, 0], [0, 1, 0, 1]])
+def test_who_has_the_name_as_revision_counts(order: list[int], field: str) -> None:
+    told = [HEAD, {**identity, field: OTHER_REVISION, "push_id": 3}]
     merged: bytes | None = None
-    for record in told:
-        merged = pushes.merge(merged, body({**record, "url": "u"}))
-    assert merged == pushes.dump({**LISTED, "url": "u"})
+    for number in order:
+        merged = pushes.merge(merged, body(told[number]))
+    assert merged == pushes.dump(HEAD)
+
+
+def test_of_two_that_have_the_name_besides_the_later_stands() -> None:
+    later = {**HEAD, "revision": "a" * 40, "head_revision": OTHER_REVISION}
+    assert pushes.merge(body(LISTED), body(later)) == pushes.dump(later)
+    assert pushes.merge(body(later), body(LISTED)) == pushes.dump(LISTED)
+
+
+@given(
+    st.lists(
+        st.builds(
+            lambda revision, field, more: {
+                "project": "try",
+                "revision": revision,
+                # Each record has the name, in one way or another.
+                **({field: REVISION} if revision != REVISION else {}),
+                **{key: f"{key} of {revision}" for key in more},
+            },
+            revisions,
+            st.sampled_from(["head_revision", "revision_hash"]),
+            st.sets(st.sampled_from(["author", "url"])),
+        ),
+        min_size=1,
+        max_size=4,
+    ).flatmap(lambda told: st.tuples(st.just(told), st.permutations(told)))
+)
+def test_records_of_different_revisions_are_never_mixed(
+    orders: tuple[list[dict[str, Any]], list[dict[str, Any]]],
+) -> None:
+    results = []
+    for told in orders:
+        merged: bytes | None = None
+        for record in told:
+            merged = pushes.merge(merged, body(record))
+        result = pushes.load(merged or b"")
+        for key in ("author", "url"):
+            assert result.get(key) in (None, f"{key} of {result['revision']}")
+        results.append(result)
+    if any(record["revision"] == REVISION for record in orders[0]):
+        assert results[0] == results[1]
+        assert results[0]["revision"] == REVISION
 
 
 def test_a_later_push_of_a_pull_request_may_have_the_same_list() -> None:

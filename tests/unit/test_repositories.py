@@ -19,6 +19,7 @@ TRY = Repository("try", "https://hg.mozilla.org/try")
         "https://hg.mozilla.org/try.git",
         "https: //hg.mozilla.org/try",
         "HTTPS://hg.Mozilla.ORG/try",
+        "http://hg.mozilla.org/try/",
     ],
 )
 def test_spellings_of_an_address(url: str) -> None:
@@ -62,6 +63,7 @@ def git(name: str, *branches: str, url: str = GITHUB, **more: bool) -> Repositor
         f" {GITHUB}.git\n",
         "https://github.com/Mozilla/Some.Dots.git",
         "HTTPS://GitHub.com/mozilla/some.dots.GIT",
+        "http://github.com/mozilla/some.dots",
     ],
 )
 def test_spellings_of_an_address_at_github(url: str) -> None:
@@ -97,8 +99,7 @@ ROWS = Repositories(
         ("releases", "rest"),
         ("my/releases/v1", "rest"),
         ("x-stable", "releases"),
-        ("tag", "tags"),
-        ("old", "rest"),
+        ("tag", "rest"),
         ("Main", "rest"),
     ],
 )
@@ -106,6 +107,31 @@ def test_a_branch_belongs_to_who_names_it_best(branch: str, name: str) -> None:
     found = ROWS.by_branch(GITHUB, branch)
     assert found is not None
     assert found.name == name
+
+
+def test_tags_belong_to_who_names_them_best() -> None:
+    tags, stars, rest = git("tags", "tag"), git("stars", "*"), git("rest")
+    assert Repositories([tags, stars, rest]).by_tag(GITHUB) is tags
+    assert Repositories([stars, rest]).by_tag(GITHUB) is stars
+    assert Repositories([git("main", "main"), rest]).by_tag(GITHUB) is rest
+    assert Repositories([tags, stars, rest]).by_branch(GITHUB, "tag") is stars
+
+
+@pytest.mark.parametrize("pattern", ["old", "ol*"])
+def test_what_belongs_to_one_that_is_not_active_goes_to_nobody_else(pattern: str) -> None:
+    closed, rest = git("closed", pattern, active=False), git("rest", "*")
+    assert Repositories([closed, git("rest")]).by_branch(GITHUB, "old") is None
+    assert Repositories([git("rest"), closed]).by_branch(GITHUB, "old") is None
+    assert Repositories([closed, rest]).by_branch(GITHUB, "old") is None
+    # A successor claims as precisely what the closed one had.
+    successor = git("successor", pattern)
+    assert Repositories([closed, successor]).by_branch(GITHUB, "old") is successor
+    assert Repositories([git("all", active=False), rest]).by_branch(GITHUB, "old") is rest
+
+
+def test_pull_requests_of_one_that_is_not_active_are_not_taken() -> None:
+    closed, other = git("closed", pull_requests=True, active=False), git("other")
+    assert Repositories([closed, other]).by_pull_request(GITHUB) is None
 
 
 def test_what_two_would_take_nobody_gets() -> None:

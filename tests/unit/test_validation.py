@@ -234,7 +234,6 @@ def test_a_push_goes_by_its_head_too() -> None:
         (HG, hg_push(heads=["tip"])),
         (topics.PUSHES_INBOX, push(revision="tip")),
         (topics.PUSHES_INBOX, hg_push(heads=["tip"])),
-        (topics.PUSHES_INBOX, push(author="\ud800")),
         (topics.PUSHES_INBOX, job()),
     ],
 )
