@@ -1,8 +1,8 @@
 """Bodies of messages: bytes in, objects and the bytes of each out, or why not.
 
 orjson reads them first, an integer beyond 64 bits as a float. Where it refuses, Python's `json`
-decides: it also takes lone surrogates. What goes on is the bytes as they were sent, so they must be JSON
-wherever they are put: NaN and Infinity, which Python takes, are refused.
+decides: it also takes lone surrogates. What goes on is the bytes as they were sent, so they must be
+JSON wherever they are put: NaN and Infinity, which Python takes, are refused.
 """
 
 import json
