@@ -22,6 +22,7 @@ _CHARACTERS = {
     r"^[\w-]+$": " of letters, digits, _ and -",
     "^[A-Za-z0-9._-]+$": " of letters, digits, ., _ and -",
     "^(?!queue/)[A-Za-z0-9._/-]+$": " of letters, digits, ., _, / and -",
+    r"^https?://[^\s@?#]+$": " without @, ? and #",
     "^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*$": " of letters, digits, ., _, / and -",
 }
 """Patterns in words; what others ask for is seen from their examples."""
