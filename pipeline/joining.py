@@ -13,20 +13,18 @@ several transactions puts the push into the table with its last one only; a job 
 between therefore waits behind the others, and order is kept whatever is killed meanwhile.
 """
 
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator
 from itertools import islice
 from typing import Final, NamedTuple
 from weakref import WeakKeyDictionary
 
-import orjson
-
 from pipeline import dead_letters, pushes
 from pipeline.lifecycle import JobStates, known_result, update_of, verdict
-from pipeline.pending import Pending
+from pipeline.pending import Pending, Waiting
 from pipeline.runtime.draft import Draft
 from pipeline.runtime.records import Record
 from pulseload import headers, topics
-from pulseload.headers import JOB_ID, JOB_RESULT, JOB_STATE, PREVIOUS_STATE, Header
+from pulseload.headers import JOB_ID, JOB_RESULT, JOB_STATE, PREVIOUS_STATE
 
 STAGE: Final = "join"
 INPUTS: Final = (topics.JOBS_VALID, topics.PUSHES)
@@ -60,37 +58,6 @@ MAX_PUSH_BYTES: Final = 4 * 1_048_576
 SWEEP_ROWS: Final = 5_000
 SWEEP_BYTES: Final = 8 * 1_048_576
 """How much of what waits one tick looks at; the next tick goes on behind it."""
-
-
-class Waiting(NamedTuple):
-    """A row of `pending-jobs`: since when (ms since 1970), the job's headers, its bytes.
-
-    The headers are those that go on, the job's id and its result; a row of a version that knew
-    no results has none.
-    """
-
-    since: int
-    headers: Sequence[Header]
-    job: bytes
-
-    @property
-    def job_id(self) -> bytes:
-        """The job's id, which the validate stage put into the headers."""
-        return next(value for name, value in self.headers if name == JOB_ID)
-
-    def pack(self) -> bytes:
-        """Return the row's bytes: time, a space, the headers as JSON, a new line, the job."""
-        # Header values may be any bytes; Latin-1 takes each byte as one character.
-        pairs = [[name, value.decode("latin-1")] for name, value in self.headers]
-        return b"%d %b\n%b" % (self.since, orjson.dumps(pairs), self.job)
-
-    @classmethod
-    def unpack(cls, row: bytes) -> "Waiting":
-        """Read what `pack` wrote."""
-        head, _, job = row.partition(b"\n")
-        since, _, written = head.partition(b" ")
-        pairs = [(name, value.encode("latin-1")) for name, value in orjson.loads(written)]
-        return cls(int(since), pairs, job)
 
 
 def joined(job: bytes, push: bytes, result: bytes) -> bytes:
@@ -165,14 +132,16 @@ class Join:
             message = f"no key, value or {JOB_ID} header: write jobs to {topics.JOBS_INBOX}"
             _refuse(draft, topics.JOBS_DEAD_LETTER, record, message)
             return
-        given, taken, waiting = headers.carried(record.headers), kept.states.taken(job_id), b""
+        given, memory, waiting = headers.carried(record.headers), kept.states.recall(job_id), b""
         # What a version without lifecycles has validated goes on unjudged.
         update = update_of(told.get(JOB_STATE), record.value)
         if update is not None:
-            reason, previous = verdict(taken, update)
+            reason, previous = verdict(memory.taken, update)
             if previous is not None:
                 given.append((PREVIOUS_STATE, previous))
             if reason is not None:
+                # Else it would be lost, were what it yields to to expire before it would have.
+                kept.pending.renew(memory.waiting, record.timestamp)
                 given.append((SUPPRESSED_REASON, reason))
                 draft.send(topics.JOBS_SUPPRESSED, job_id, record.value, given, draft.partition)
                 return
@@ -182,7 +151,7 @@ class Join:
             own = group(record.key)
             yield from self._make_room(own, record.timestamp, draft, kept)
             # It may have been an earlier update of this job that made room.
-            taken = kept.states.taken(job_id)
+            memory = kept.states.recall(job_id)
             given += [(JOB_ID, job_id), (JOB_RESULT, result)]
             row = Waiting(record.timestamp, given, record.value).pack()
             waiting = kept.pending.put(own, record.offset, row)
@@ -190,7 +159,7 @@ class Join:
             value = joined(record.value, push, result)
             draft.send(topics.JOBS_JOINED, job_id, value, given, draft.partition)
         if update is not None:
-            kept.states.take(job_id, taken, update, record.timestamp, waiting)
+            kept.states.take(job_id, memory.taken, update, record.timestamp, waiting)
 
     def _make_room(self, own: bytes, now: int, draft: Draft, kept: Kept) -> Iterator[None]:
         """Send away the oldest until one more job of a push may wait.

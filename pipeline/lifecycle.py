@@ -135,6 +135,9 @@ class Memory(NamedTuple):
         return cls(since, taken, row[end:])
 
 
+NOTHING: Final = Memory(0, ())
+
+
 class JobStates:
     """The table `job-states` of one draft. All changes of it are made here."""
 
@@ -143,10 +146,10 @@ class JobStates:
         self._swept = b""
         self._rests_until = 0
 
-    def taken(self, job_id: bytes) -> Sequence[Update]:
-        """Return the updates of a job that are remembered, the latest last."""
+    def recall(self, job_id: bytes) -> Memory:
+        """Return what is remembered of a job; of one that is not known, no updates."""
         row = self._table.get(job_id)
-        return () if row is None else Memory.unpack(row).taken
+        return NOTHING if row is None else Memory.unpack(row)
 
     def take(
         self,

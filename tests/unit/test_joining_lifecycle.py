@@ -12,8 +12,8 @@ from pipeline.joining import (
     STATES,
     SUPPRESSED_REASON,
     TOO_MANY_FOR_PUSH,
-    Waiting,
 )
+from pipeline.pending import Waiting
 from pipeline.runtime.draft import Output
 from pulseload import topics
 from pulseload.headers import JOB_ID, JOB_RESULT, JOB_STATE, PREVIOUS_STATE, Header
@@ -165,6 +165,38 @@ def test_an_expired_job_that_was_overtaken_does_not_come_again() -> None:
     task.process(told(2, "pending"), push())
     assert states(task) == [("running", "pending")]
     assert task.suppressed == [(task_id(1), "stale")]
+
+
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [
+        (("running", ""), ("running", "")),
+        (("running", ""), ("pending", "")),
+        (("completed", "fails"), ("completed", "succeeds")),
+    ],
+)
+def test_what_is_suppressed_by_what_waits_renews_its_wait(
+    first: tuple[str, str], then: tuple[str, str]
+) -> None:
+    task = Driver()
+    end = NOW + MAX_AGE * 1_000
+    task.process(told(0, *first), told(1, *then, timestamp=end - 1))
+    # A clock that was set back takes nothing away.
+    task.process(told(2, *then, timestamp=NOW))
+    task.tick(end + MAX_AGE * 1_000 - 2)
+    assert (len(task.suppressed), task.waiting) == (2, ids(1))
+    task.process(push())
+    assert states(task) == [(first[0], None)]
+
+
+def test_what_is_suppressed_renews_no_more_than_the_latest_update() -> None:
+    task = Driver()
+    end = NOW + MAX_AGE * 1_000
+    task.process(told(0, "pending"), told(1, "running"), told(2, "pending", timestamp=end - 1))
+    task.tick(end)
+    assert task.sent(topics.JOBS_EXPIRED) == ids(1)
+    task.process(push())
+    assert states(task) == [("running", "pending")]
 
 
 def test_a_job_that_made_room_is_taken_when_it_comes_again() -> None:

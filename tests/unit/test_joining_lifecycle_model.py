@@ -9,7 +9,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from pipeline.joining import PENDING, STATES, SUPPRESSED_REASON, Waiting
+from pipeline.joining import EXPIRED_REASON, PENDING, PUSH_UNKNOWN, STATES, SUPPRESSED_REASON
+from pipeline.pending import Waiting
 from pipeline.runtime.draft import Output
 from pulseload import topics
 from pulseload.headers import PREVIOUS_STATE, Header
@@ -31,7 +32,8 @@ def mark(headers: list[Header]) -> int:
 class Lifecycles(RuleBasedStateMachine):
     """Updates of a few jobs, repeated and in any order; each job is of one push.
 
-    The model is a list of what was taken by job. It is put back to what it was at the last commit
+    The model is a list of what was taken by job, and when each was last heard of: its latest update
+    waits for as long after that as it may. The model is put back to what it was at the last commit
     when the worker is killed.
     """
 
@@ -39,9 +41,10 @@ class Lifecycles(RuleBasedStateMachine):
         super().__init__()
         self.fed: dict[str, list[Message]] = {topics.JOBS_VALID: [], topics.PUSHES: []}
         self.now = NOW
-        self.task = Driver()
+        self.task, self.max_age = Driver(), MAX_AGE
         self.taken: defaultdict[bytes, list[bytes]] = defaultdict(list)
-        self.committed = copy.deepcopy(self.taken)
+        self.heard: dict[bytes, int] = {}
+        self.committed = copy.deepcopy((self.taken, self.heard))
         self.since: dict[bytes, int] = {}
         self.forgotten: set[bytes] = set()
         self.in_hand: Message | None = None
@@ -50,6 +53,7 @@ class Lifecycles(RuleBasedStateMachine):
     @initialize(max_records=st.integers(1, 12), max_age=st.sampled_from([MAX_AGE, 3 * MEMORY]))
     def begin(self, max_records: int, max_age: int) -> None:
         self.task = Driver(max_records, max_age, max_jobs_per_push=4, max_jobs=7)
+        self.max_age = max_age
 
     @rule(fed=st.lists(updates, min_size=1, max_size=8))
     def feed(self, fed: list[tuple[int, str, str]]) -> None:
@@ -88,7 +92,7 @@ class Lifecycles(RuleBasedStateMachine):
         for commits, _ in enumerate(steps):
             if commits == killed_after:
                 self.task.restart()
-                self.taken = copy.deepcopy(self.committed)
+                self.taken, self.heard = copy.deepcopy(self.committed)
                 self.in_hand = None
                 self.seen = len(self.outputs)
                 return
@@ -108,12 +112,12 @@ class Lifecycles(RuleBasedStateMachine):
                 assert self.now - self.since[job_id] >= MEMORY * 1_000
                 self.forgotten.add(job_id)
                 del self.taken[job_id]
-        self.committed = copy.deepcopy(self.taken)
+        self.committed = copy.deepcopy((self.taken, self.heard))
 
     def commit(self) -> None:
         self.compare()
         self.task.commit()
-        self.committed = copy.deepcopy(self.taken)
+        self.committed = copy.deepcopy((self.taken, self.heard))
 
     def compared(self, records: list[Message]) -> Iterator[Message]:
         for record in records:
@@ -131,6 +135,8 @@ class Lifecycles(RuleBasedStateMachine):
         for one in new:
             if one.topic == topics.JOBS_EXPIRED:
                 kept = self.taken[one.key or b""]
+                if dict(one.headers)[EXPIRED_REASON] == PUSH_UNKNOWN and one.value == kept[-1]:
+                    assert self.now - self.heard[one.key or b""] >= self.max_age * 1_000
                 kept[:] = [job for job in kept if job != one.value]
         record = self.in_hand
         done = {**self.task.offsets, **self.task.draft.offsets}
@@ -142,6 +148,7 @@ class Lifecycles(RuleBasedStateMachine):
         assert record.value is not None
         told = json.loads(record.value)
         taken = self.taken[told["taskId"].encode()]
+        self.heard[told["taskId"].encode()] = record.timestamp
         before = json.loads(taken[-1])["state"] if taken else None
         expected = {PREVIOUS_STATE: before.encode()} if before else {}
         if record.value in taken:

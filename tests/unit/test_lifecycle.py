@@ -153,11 +153,11 @@ class States:
 
     def take(self, *given: Update, job_id: bytes = b"a", since: int = 0) -> None:
         for one in given:
-            self.states.take(job_id, self.states.taken(job_id), one, since)
+            self.states.take(job_id, self.states.recall(job_id).taken, one, since)
         self.commit()
 
     def judge(self, one: Update, job_id: bytes = b"a") -> Verdict:
-        return verdict(self.states.taken(job_id), one)
+        return verdict(self.states.recall(job_id).taken, one)
 
     def sweep(self, now: int, *waiting: bytes) -> list[bytes]:
         """Sweep once with an hour's memory, and return what is left."""
