@@ -5,8 +5,9 @@ waiting job) and `job-states` (`pipeline.lifecycle`). The key of a waiting job's
 push key, a NUL, and the job's offset in `jobs.valid` with leading zeros, so that a push's waiting
 jobs stand together in the order they came.
 
-Whether a job goes on is judged when it comes, before it waits: what waits leaves in that order
-too. A job is never remembered by a transaction that does not also let it out or let it wait.
+Whether a job goes on is judged when it comes, before it waits: what waits for one push leaves in
+that order too. Several pushes come in any order: a job that names more than one is judged again as
+it leaves. A job is never remembered by a transaction that does not also let it out or let it wait.
 
 Invariant: a push that is in `pushes` has no rows in `pending-jobs`. A release that is cut into
 several transactions puts the push into the table with its last one only; a job that comes in
@@ -108,7 +109,7 @@ class Join:
         kept = yield from self._counted(draft)
         for record in records:
             if record.topic == topics.PUSHES:
-                yield from self._push(record, draft, kept.pending)
+                yield from self._push(record, draft, kept)
             else:
                 yield from self._job(record, draft, kept)
             draft.reach(record)
@@ -140,15 +141,14 @@ class Join:
             if previous is not None:
                 given.append((PREVIOUS_STATE, previous))
             if reason is not None:
-                # Else it would be lost, were what it yields to to expire before it would have.
+                # What it yields to must not expire before it would have.
                 kept.pending.renew(memory.waiting, record.timestamp)
                 given.append((SUPPRESSED_REASON, reason))
                 draft.send(topics.JOBS_SUPPRESSED, job_id, record.value, given, draft.partition)
                 return
-        result = known_result(told.get(JOB_RESULT))
+        result, own = known_result(told.get(JOB_RESULT)), group(record.key)
         push = draft.tables[PUSHES].get(record.key)
         if push is None:
-            own = group(record.key)
             yield from self._make_room(own, record.timestamp, draft, kept)
             # It may have been an earlier update of this job that made room.
             memory = kept.states.recall(job_id)
@@ -159,7 +159,7 @@ class Join:
             value = joined(record.value, push, result)
             draft.send(topics.JOBS_JOINED, job_id, value, given, draft.partition)
         if update is not None:
-            kept.states.take(job_id, memory.taken, update, record.timestamp, waiting)
+            kept.states.take(job_id, memory, update, record.timestamp, own, waiting)
 
     def _make_room(self, own: bytes, now: int, draft: Draft, kept: Kept) -> Iterator[None]:
         """Send away the oldest until one more job of a push may wait.
@@ -177,7 +177,7 @@ class Join:
             if draft.due:
                 yield
 
-    def _push(self, record: Record, draft: Draft, pending: Pending) -> Iterator[None]:
+    def _push(self, record: Record, draft: Draft, kept: Kept) -> Iterator[None]:
         key, value, table = record.key or b"", record.value, draft.tables[PUSHES]
         if value is None:
             # A tombstone, as compacted topics have them: the push is forgotten.
@@ -195,7 +195,7 @@ class Join:
             _refuse(draft, topics.PUSHES_DEAD_LETTER, record, message, dead_letters.INVALID_PUSH)
             return
         if known is None:
-            yield from _release_all(draft, pending, key, push)
+            yield from _release_all(draft, kept, key, push)
         if push != known:
             table.put(key, push)
 
@@ -233,13 +233,19 @@ class Join:
             pending.swept = b""
 
 
-def _release_all(draft: Draft, pending: Pending, push_key: bytes, push: bytes) -> Iterator[None]:
-    for key, row in pending.table.scan(group(push_key)):
+def _release_all(draft: Draft, kept: Kept, push_key: bytes, push: bytes) -> Iterator[None]:
+    for key, row in kept.pending.table.scan(group(push_key)):
         job = Waiting.unpack(row)
-        value = joined(job.job, push, known_result(dict(job.headers).get(JOB_RESULT)))
-        given = [header for header in job.headers if header[0] not in (JOB_ID, JOB_RESULT)]
-        draft.send(topics.JOBS_JOINED, job.job_id, value, given, draft.partition)
-        pending.remove(key)
+        reason, previous = kept.states.release(job.job_id, job.job)
+        if reason is None or previous is None:
+            value = joined(job.job, push, known_result(dict(job.headers).get(JOB_RESULT)))
+            given = [header for header in job.headers if header[0] not in (JOB_ID, JOB_RESULT)]
+            draft.send(topics.JOBS_JOINED, job.job_id, value, given, draft.partition)
+        else:
+            why = [(PREVIOUS_STATE, previous), (SUPPRESSED_REASON, reason)]
+            given = [*headers.carried(job.headers), *why]
+            draft.send(topics.JOBS_SUPPRESSED, job.job_id, job.job, given, draft.partition)
+        kept.pending.remove(key)
         if draft.due:
             yield
 

@@ -199,6 +199,51 @@ def test_what_is_suppressed_renews_no_more_than_the_latest_update() -> None:
     assert states(task) == [("running", "pending")]
 
 
+@pytest.mark.parametrize(
+    ("steps", "joined", "suppressed"),
+    [
+        (["pending A", "push B", "completed B", "push A"], "completed", "completed"),
+        (["pending A", "running B", "push B", "push A"], "running", "stale"),
+        (["pending A", "running B", "push A", "push B"], "pending running", ""),
+        (["running A", "running B", "push B", "push A"], "running running", ""),
+        # The latest waits for the same push as the first, but another was joined between them.
+        (
+            ["pending A", "push B", "running B", "completed A", "push A"],
+            "running completed",
+            "stale",
+        ),
+        (
+            ["pending A", "running B", "push B", "completed A", "push A"],
+            "running completed",
+            "stale",
+        ),
+        (
+            ["pending A", "running B", "completed A", "push B", "push A"],
+            "running completed",
+            "stale",
+        ),
+    ],
+)
+@pytest.mark.parametrize("max_records", [1, 4_000])
+def test_a_job_that_names_two_pushes_never_goes_backwards(
+    steps: list[str], joined: str, suppressed: str, max_records: int
+) -> None:
+    task = Driver(max_records)
+    pushes = 0
+    for offset, (what, of) in enumerate(map(str.split, steps)):
+        key = {"A": KEY, "B": OTHER_KEY}[of]
+        if what == "push":
+            task.process(push(pushes, key))
+            pushes += 1
+        else:
+            task.process(told(offset, what, of, key=key))
+    assert " ".join(state for state, _ in states(task)) == joined
+    assert " ".join(reason for _, reason in task.suppressed) == suppressed
+    before = [previous for _, previous in states(task, topics.JOBS_SUPPRESSED)]
+    assert before == ([joined.split(" ", maxsplit=1)[0]] if suppressed else [])
+    assert task.rows[PENDING] == {}
+
+
 def test_a_job_that_made_room_is_taken_when_it_comes_again() -> None:
     task = Driver(max_jobs_per_push=1)
     # The second throws out the first, an update of the same job.
