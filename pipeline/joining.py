@@ -25,7 +25,7 @@ from pipeline.pending import Pending, Waiting
 from pipeline.runtime.draft import Draft
 from pipeline.runtime.records import Record
 from pulseload import headers, topics
-from pulseload.headers import JOB_ID, JOB_RESULT, JOB_STATE, PREVIOUS_STATE
+from pulseload.headers import JOB_ID, JOB_RESULT, JOB_STATE, PREVIOUS_STATE, Header
 
 STAGE: Final = "join"
 INPUTS: Final = (topics.JOBS_VALID, topics.PUSHES)
@@ -133,18 +133,15 @@ class Join:
             message = f"no key, value or {JOB_ID} header: write jobs to {topics.JOBS_INBOX}"
             _refuse(draft, topics.JOBS_DEAD_LETTER, record, message)
             return
-        given, memory, waiting = headers.carried(record.headers), kept.states.recall(job_id), b""
+        memory, waiting = kept.states.recall(job_id), b""
         # What a version without lifecycles has validated goes on unjudged.
         update = update_of(told.get(JOB_STATE), record.value)
         if update is not None:
             reason, previous = verdict(memory.taken, update)
-            if previous is not None:
-                given.append((PREVIOUS_STATE, previous))
-            if reason is not None:
+            if reason is not None and previous is not None:
                 # What it yields to must not expire before it would have.
                 kept.pending.renew(memory.waiting, record.timestamp)
-                given.append((SUPPRESSED_REASON, reason))
-                draft.send(topics.JOBS_SUPPRESSED, job_id, record.value, given, draft.partition)
+                _suppress(draft, job_id, record.value, record.headers, reason, previous)
                 return
         result, own = known_result(told.get(JOB_RESULT)), group(record.key)
         push = draft.tables[PUSHES].get(record.key)
@@ -152,6 +149,10 @@ class Join:
             yield from self._make_room(own, record.timestamp, draft, kept)
             # It may have been an earlier update of this job that made room.
             memory = kept.states.recall(job_id)
+        given = headers.carried(record.headers)
+        if update is not None and memory.taken:
+            given.append((PREVIOUS_STATE, memory.state))
+        if push is None:
             given += [(JOB_ID, job_id), (JOB_RESULT, result)]
             row = Waiting(record.timestamp, given, record.value).pack()
             waiting = kept.pending.put(own, record.offset, row)
@@ -242,12 +243,23 @@ def _release_all(draft: Draft, kept: Kept, push_key: bytes, push: bytes) -> Iter
             given = [header for header in job.headers if header[0] not in (JOB_ID, JOB_RESULT)]
             draft.send(topics.JOBS_JOINED, job.job_id, value, given, draft.partition)
         else:
-            why = [(PREVIOUS_STATE, previous), (SUPPRESSED_REASON, reason)]
-            given = [*headers.carried(job.headers), *why]
-            draft.send(topics.JOBS_SUPPRESSED, job.job_id, job.job, given, draft.partition)
+            _suppress(draft, job.job_id, job.job, job.headers, reason, previous)
         kept.pending.remove(key)
         if draft.due:
             yield
+
+
+def _suppress(
+    draft: Draft,
+    job_id: bytes,
+    job: bytes,
+    given: Iterable[Header],
+    reason: bytes,
+    previous: bytes,
+) -> None:
+    why = [(PREVIOUS_STATE, previous), (SUPPRESSED_REASON, reason)]
+    carried = headers.carried(given)
+    draft.send(topics.JOBS_SUPPRESSED, job_id, job, [*carried, *why], draft.partition)
 
 
 def _expire(draft: Draft, kept: Kept, key: bytes, row: bytes, now: int, reason: bytes) -> None:

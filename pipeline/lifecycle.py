@@ -130,6 +130,11 @@ class Memory(NamedTuple):
     waiting: bytes = b""
     floor: int = 0
 
+    @property
+    def state(self) -> bytes:
+        """The state of the latest update, of which there must be any."""
+        return STATES[self.taken[-1][0]]
+
     def pack(self) -> bytes:
         """Return the row's bytes: time, floor and how many updates, the updates, the key."""
         count = self.floor << _COUNT_BITS | len(self.taken)

@@ -257,6 +257,25 @@ def test_a_job_that_made_room_is_taken_when_it_comes_again() -> None:
     ]
 
 
+@pytest.mark.parametrize("commits", [None, 0, 1, 2])
+def test_what_made_room_is_no_state_before(commits: int | None) -> None:
+    task = Driver(max_records=1, max_jobs_per_push=1)
+    task.process(told(0, "pending"))
+    task.process(told(1, "running"), commits=commits)
+    task.process(told(1, "running"))
+    task.process(push())
+    assert states(task, topics.JOBS_EXPIRED) == [("pending", None)]
+    assert states(task) == [("running", None)]
+
+
+def test_what_expired_later_is_still_the_state_before() -> None:
+    task = Driver()
+    task.process(told(0, "pending"), told(1, "running", timestamp=NOW + 1))
+    task.tick(NOW + MAX_AGE * 1_000)
+    task.process(push())
+    assert states(task) == [("running", "pending")]
+
+
 def test_a_job_that_expires_after_the_push_was_forgotten_steps_back_to_what_was_joined() -> None:
     task = Driver()
     forgotten = Message(None, topics.PUSHES, PARTITION, 1, NOW, KEY)
