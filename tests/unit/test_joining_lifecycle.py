@@ -337,6 +337,19 @@ def test_what_a_former_version_has_validated_goes_on_unjudged() -> None:
     assert task.rows[STATES] == {}
 
 
+def test_what_comes_later_is_judged_without_what_a_former_version_has_validated() -> None:
+    task = Driver()
+    task.process(
+        former(told(0, "completed"), JOB_STATE, JOB_RESULT),
+        told(1, "running"),
+        told(2, "completed"),
+        push(),
+        told(3, "running"),
+    )
+    assert states(task) == [("completed", None), ("running", None), ("completed", "running")]
+    assert [reason for _, reason in task.suppressed] == ["repeat"]
+
+
 def test_rows_of_a_former_version_are_released_and_expire() -> None:
     task = Driver()
     for number, key in enumerate((KEY, OTHER_KEY)):
