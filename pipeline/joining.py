@@ -5,24 +5,23 @@ waiting job) and `job-states` (`pipeline.lifecycle`). The key of a waiting job's
 push key, a NUL, and the job's offset in `jobs.valid` with leading zeros, so that a push's waiting
 jobs stand together in the order they came.
 
-Whether a job goes on is judged when it comes, before it waits: what waits leaves in that order
-too. A job is never remembered by a transaction that does not also let it out or let it wait.
+Whether a job goes on is judged when it comes, before it waits: what waits for one push leaves in
+that order too. Several pushes come in any order: a job that names more than one is judged again as
+it leaves. A job is never remembered by a transaction that does not also let it out or let it wait.
 
 Invariant: a push that is in `pushes` has no rows in `pending-jobs`. A release that is cut into
 several transactions puts the push into the table with its last one only; a job that comes in
 between therefore waits behind the others, and order is kept whatever is killed meanwhile.
 """
 
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator
 from itertools import islice
 from typing import Final, NamedTuple
 from weakref import WeakKeyDictionary
 
-import orjson
-
 from pipeline import dead_letters, pushes
 from pipeline.lifecycle import JobStates, known_result, update_of, verdict
-from pipeline.pending import Pending
+from pipeline.pending import Pending, Waiting
 from pipeline.runtime.draft import Draft
 from pipeline.runtime.records import Record
 from pulseload import headers, topics
@@ -60,37 +59,6 @@ MAX_PUSH_BYTES: Final = 4 * 1_048_576
 SWEEP_ROWS: Final = 5_000
 SWEEP_BYTES: Final = 8 * 1_048_576
 """How much of what waits one tick looks at; the next tick goes on behind it."""
-
-
-class Waiting(NamedTuple):
-    """A row of `pending-jobs`: since when (ms since 1970), the job's headers, its bytes.
-
-    The headers are those that go on, the job's id and its result; a row of a version that knew
-    no results has none.
-    """
-
-    since: int
-    headers: Sequence[Header]
-    job: bytes
-
-    @property
-    def job_id(self) -> bytes:
-        """The job's id, which the validate stage put into the headers."""
-        return next(value for name, value in self.headers if name == JOB_ID)
-
-    def pack(self) -> bytes:
-        """Return the row's bytes: time, a space, the headers as JSON, a new line, the job."""
-        # Header values may be any bytes; Latin-1 takes each byte as one character.
-        pairs = [[name, value.decode("latin-1")] for name, value in self.headers]
-        return b"%d %b\n%b" % (self.since, orjson.dumps(pairs), self.job)
-
-    @classmethod
-    def unpack(cls, row: bytes) -> "Waiting":
-        """Read what `pack` wrote."""
-        head, _, job = row.partition(b"\n")
-        since, _, written = head.partition(b" ")
-        pairs = [(name, value.encode("latin-1")) for name, value in orjson.loads(written)]
-        return cls(int(since), pairs, job)
 
 
 def joined(job: bytes, push: bytes, result: bytes) -> bytes:
@@ -141,7 +109,7 @@ class Join:
         kept = yield from self._counted(draft)
         for record in records:
             if record.topic == topics.PUSHES:
-                yield from self._push(record, draft, kept.pending)
+                yield from self._push(record, draft, kept)
             else:
                 yield from self._job(record, draft, kept)
             draft.reach(record)
@@ -165,24 +133,26 @@ class Join:
             message = f"no key, value or {JOB_ID} header: write jobs to {topics.JOBS_INBOX}"
             _refuse(draft, topics.JOBS_DEAD_LETTER, record, message)
             return
-        given, taken, waiting = headers.carried(record.headers), kept.states.taken(job_id), b""
+        memory, waiting = kept.states.recall(job_id), b""
         # What a version without lifecycles has validated goes on unjudged.
         update = update_of(told.get(JOB_STATE), record.value)
         if update is not None:
-            reason, previous = verdict(taken, update)
-            if previous is not None:
-                given.append((PREVIOUS_STATE, previous))
-            if reason is not None:
-                given.append((SUPPRESSED_REASON, reason))
-                draft.send(topics.JOBS_SUPPRESSED, job_id, record.value, given, draft.partition)
+            reason, previous = verdict(memory.taken, update)
+            if reason is not None and previous is not None:
+                # What it yields to must not expire before it would have.
+                kept.pending.renew(memory.waiting, record.timestamp)
+                _suppress(draft, job_id, record.value, record.headers, reason, previous)
                 return
-        result = known_result(told.get(JOB_RESULT))
+        result, own = known_result(told.get(JOB_RESULT)), group(record.key)
         push = draft.tables[PUSHES].get(record.key)
         if push is None:
-            own = group(record.key)
             yield from self._make_room(own, record.timestamp, draft, kept)
             # It may have been an earlier update of this job that made room.
-            taken = kept.states.taken(job_id)
+            memory = kept.states.recall(job_id)
+        given = headers.carried(record.headers)
+        if update is not None and memory.taken:
+            given.append((PREVIOUS_STATE, memory.state))
+        if push is None:
             given += [(JOB_ID, job_id), (JOB_RESULT, result)]
             row = Waiting(record.timestamp, given, record.value).pack()
             waiting = kept.pending.put(own, record.offset, row)
@@ -190,7 +160,7 @@ class Join:
             value = joined(record.value, push, result)
             draft.send(topics.JOBS_JOINED, job_id, value, given, draft.partition)
         if update is not None:
-            kept.states.take(job_id, taken, update, record.timestamp, waiting)
+            kept.states.take(job_id, memory, update, record.timestamp, own, waiting)
 
     def _make_room(self, own: bytes, now: int, draft: Draft, kept: Kept) -> Iterator[None]:
         """Send away the oldest until one more job of a push may wait.
@@ -208,7 +178,7 @@ class Join:
             if draft.due:
                 yield
 
-    def _push(self, record: Record, draft: Draft, pending: Pending) -> Iterator[None]:
+    def _push(self, record: Record, draft: Draft, kept: Kept) -> Iterator[None]:
         key, value, table = record.key or b"", record.value, draft.tables[PUSHES]
         if value is None:
             # A tombstone, as compacted topics have them: the push is forgotten.
@@ -226,7 +196,7 @@ class Join:
             _refuse(draft, topics.PUSHES_DEAD_LETTER, record, message, dead_letters.INVALID_PUSH)
             return
         if known is None:
-            yield from _release_all(draft, pending, key, push)
+            yield from _release_all(draft, kept, key, push)
         if push != known:
             table.put(key, push)
 
@@ -264,15 +234,32 @@ class Join:
             pending.swept = b""
 
 
-def _release_all(draft: Draft, pending: Pending, push_key: bytes, push: bytes) -> Iterator[None]:
-    for key, row in pending.table.scan(group(push_key)):
+def _release_all(draft: Draft, kept: Kept, push_key: bytes, push: bytes) -> Iterator[None]:
+    for key, row in kept.pending.table.scan(group(push_key)):
         job = Waiting.unpack(row)
-        value = joined(job.job, push, known_result(dict(job.headers).get(JOB_RESULT)))
-        given = [header for header in job.headers if header[0] not in (JOB_ID, JOB_RESULT)]
-        draft.send(topics.JOBS_JOINED, job.job_id, value, given, draft.partition)
-        pending.remove(key)
+        reason, previous = kept.states.release(job.job_id, job.job)
+        if reason is None or previous is None:
+            value = joined(job.job, push, known_result(dict(job.headers).get(JOB_RESULT)))
+            given = [header for header in job.headers if header[0] not in (JOB_ID, JOB_RESULT)]
+            draft.send(topics.JOBS_JOINED, job.job_id, value, given, draft.partition)
+        else:
+            _suppress(draft, job.job_id, job.job, job.headers, reason, previous)
+        kept.pending.remove(key)
         if draft.due:
             yield
+
+
+def _suppress(
+    draft: Draft,
+    job_id: bytes,
+    job: bytes,
+    given: Iterable[Header],
+    reason: bytes,
+    previous: bytes,
+) -> None:
+    why = [(PREVIOUS_STATE, previous), (SUPPRESSED_REASON, reason)]
+    carried = headers.carried(given)
+    draft.send(topics.JOBS_SUPPRESSED, job_id, job, [*carried, *why], draft.partition)
 
 
 def _expire(draft: Draft, kept: Kept, key: bytes, row: bytes, now: int, reason: bytes) -> None:

@@ -55,6 +55,8 @@ _PLACES: Final[Mapping[bytes | None, bytes]] = {
 _DIGEST_BYTES: Final = 8
 _UPDATE_BYTES: Final = 1 + _DIGEST_BYTES
 _HEAD: Final = struct.Struct(">qB")
+_COUNT_BITS: Final = 5
+"""How many bits of the head's last byte count the updates; the others are the floor."""
 
 
 def result(job: Mapping[str, Any]) -> bytes:
@@ -95,10 +97,13 @@ class Verdict(NamedTuple):
     previous: bytes | None
 
 
+GOES_ON: Final = Verdict(None, None)
+
+
 def verdict(taken: Sequence[Update], update: Update) -> Verdict:
     """Judge an update by those that were taken before, the latest last."""
     if not taken:
-        return Verdict(None, None)
+        return GOES_ON
     latest = taken[-1][0]
     reason = None
     if update in taken:
@@ -115,24 +120,38 @@ class Memory(NamedTuple):
 
     `since` is when its latest update came (ms since 1970), `taken` holds the updates, the latest
     last, and `waiting` the key of the latest one's row in `pending-jobs`, if it had to wait.
+    `floor` is 0 while the order of one push's rows sees to it that the job does not go backwards.
+    Once it has named another push while it waited, it is 1 + the place of the furthest state that
+    was joined since: what waits must not be joined behind it.
     """
 
     since: int
     taken: Sequence[Update]
     waiting: bytes = b""
+    floor: int = 0
+
+    @property
+    def state(self) -> bytes:
+        """The state of the latest update, of which there must be any."""
+        return STATES[self.taken[-1][0]]
 
     def pack(self) -> bytes:
-        """Return the row's bytes: time, how many updates, the updates, the key."""
-        return _HEAD.pack(self.since, len(self.taken)) + b"".join(self.taken) + self.waiting
+        """Return the row's bytes: time, floor and how many updates, the updates, the key."""
+        count = self.floor << _COUNT_BITS | len(self.taken)
+        return _HEAD.pack(self.since, count) + b"".join(self.taken) + self.waiting
 
     @classmethod
     def unpack(cls, row: bytes) -> "Memory":
         """Read what `pack` wrote."""
         since, count = _HEAD.unpack_from(row)
+        floor, count = divmod(count, 1 << _COUNT_BITS)
         end = _HEAD.size + count * _UPDATE_BYTES
         starts = range(_HEAD.size, end, _UPDATE_BYTES)
         taken = [Update(row[start : start + _UPDATE_BYTES]) for start in starts]
-        return cls(since, taken, row[end:])
+        return cls(since, taken, row[end:], floor)
+
+
+NOTHING: Final = Memory(0, ())
 
 
 class JobStates:
@@ -143,25 +162,49 @@ class JobStates:
         self._swept = b""
         self._rests_until = 0
 
-    def taken(self, job_id: bytes) -> Sequence[Update]:
-        """Return the updates of a job that are remembered, the latest last."""
+    def recall(self, job_id: bytes) -> Memory:
+        """Return what is remembered of a job; of one that is not known, no updates."""
         row = self._table.get(job_id)
-        return () if row is None else Memory.unpack(row).taken
+        return NOTHING if row is None else Memory.unpack(row)
 
     def take(
         self,
         job_id: bytes,
-        taken: Sequence[Update],
+        before: Memory,
         update: Update,
         since: int,
+        group: bytes = b"",
         waiting: bytes = b"",
     ) -> None:
-        """Remember an update that goes on after those that were taken before.
+        """Remember an update that goes on after what is remembered.
 
-        `since` is when it came; if it has to wait, `waiting` is its key in `pending-jobs`.
+        `since` is when it came, `group` what rows of its push in `pending-jobs` begin with; if it
+        has to wait, `waiting` is its key there.
         """
-        memory = Memory(since, [*taken, update][-MAX_UPDATES:], waiting)
-        self._table.put(job_id, memory.pack())
+        floor = before.floor
+        if before.waiting and not before.waiting.startswith(group + b"\0"):
+            floor = floor or 1
+        if floor and not waiting:
+            floor = 1 + update[0]
+        taken = [*before.taken, update][-MAX_UPDATES:]
+        self._table.put(job_id, Memory(since, taken, waiting, floor).pack())
+
+    def release(self, job_id: bytes, job: bytes) -> Verdict:
+        """Judge an update that waited and has met its push, by what was joined since it came.
+
+        Only where a job named several pushes can that be a later state.
+        """
+        row = self._table.get(job_id)
+        if row is None or not row[_HEAD.size - 1] >> _COUNT_BITS:
+            return GOES_ON
+        memory, digest = Memory.unpack(row), _digest(job)
+        update = next((one for one in memory.taken if one[1:] == digest), None)
+        if update is None:
+            return GOES_ON
+        found = verdict([Update(bytes([memory.floor - 1]))], update)
+        if found.reason is None:
+            self._table.put(job_id, memory._replace(floor=1 + update[0]).pack())
+        return found
 
     def forget(self, job_id: bytes, job: bytes) -> None:
         """Forget an update that left without its push, so that it is taken when it comes again."""

@@ -6,12 +6,15 @@ from them, and is made anew for each draft; a second table of the order would ha
 restored and kept level with every job, also while no bound is near.
 """
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from heapq import heappush, heapreplace
 from itertools import islice
-from typing import Final
+from typing import Final, NamedTuple
+
+import orjson
 
 from pipeline.runtime.draft import Table
+from pulseload.headers import JOB_ID, Header
 
 OLDEST: Final = 1_000
 """How many of the oldest rows of a push are at hand at a time, and of a partition at least."""
@@ -28,6 +31,37 @@ TURN_ROWS: Final = 2_000
 
 _ORDER_BYTES: Final = 20
 """How long an offset is in a key."""
+
+
+class Waiting(NamedTuple):
+    """A row of `pending-jobs`: since when (ms since 1970), the job's headers, its bytes.
+
+    The headers are those that go on, the job's id and its result; a row of a version that knew
+    no results has none.
+    """
+
+    since: int
+    headers: Sequence[Header]
+    job: bytes
+
+    @property
+    def job_id(self) -> bytes:
+        """The job's id, which the validate stage put into the headers."""
+        return next(value for name, value in self.headers if name == JOB_ID)
+
+    def pack(self) -> bytes:
+        """Return the row's bytes: time, a space, the headers as JSON, a new line, the job."""
+        # Header values may be any bytes; Latin-1 takes each byte as one character.
+        pairs = [[name, value.decode("latin-1")] for name, value in self.headers]
+        return b"%d %b\n%b" % (self.since, orjson.dumps(pairs), self.job)
+
+    @classmethod
+    def unpack(cls, row: bytes) -> "Waiting":
+        """Read what `pack` wrote."""
+        head, _, job = row.partition(b"\n")
+        since, _, written = head.partition(b" ")
+        pairs = [(name, value.encode("latin-1")) for name, value in orjson.loads(written)]
+        return cls(int(since), pairs, job)
 
 
 class Pending:
@@ -59,6 +93,14 @@ class Pending:
         self.table.put(key, row)
         self._add(group)
         return key
+
+    def renew(self, key: bytes, since: int) -> None:
+        """Let a row that may be there wait from `since` on, if that is later; its place is kept."""
+        row = self.table.get(key)
+        if row is not None:
+            former, _, rest = row.partition(b" ")
+            if since > int(former):
+                self.table.put(key, b"%d %b" % (since, rest))
 
     def remove(self, key: bytes) -> None:
         """Delete a row that is there."""

@@ -27,7 +27,8 @@ JOB_RESULT = "pulseload.job.result"
 """On `jobs.valid`: the job's own state, and how it ended in the words of `pipeline.lifecycle`."""
 
 PREVIOUS_STATE = "pulseload.job.previous-state"
-"""On `jobs.joined` and `jobs.suppressed`: the state that the job was in before, if any is known."""
+"""On `jobs.joined` and `jobs.suppressed`: the state of the latest update that was remembered when
+it came, if there was any; that one may have expired since."""
 
 ERROR_REASON = "pulseload.error.reason"
 ERROR_MESSAGE = "pulseload.error.message"

@@ -9,6 +9,7 @@ from local import ports
 from local.kafka import Kafka
 from local.reader import Read
 from pipeline import joining
+from pipeline.pending import Waiting
 from pulseload import topics
 from pulseload.topics import Topic
 from tests.examples import body, job, task_id
@@ -80,7 +81,7 @@ def wait(system: System, number: int) -> int:
     system.produce(topics.JOBS_INBOX, body(job(taskId=task_id(number))))
 
     def of_job(rows: list[Read]) -> list[int]:
-        read = [joining.Waiting.unpack(row.value) for row in rows if row.value is not None]
+        read = [Waiting.unpack(row.value) for row in rows if row.value is not None]
         return [row.since for row in read if row.job_id == task_id(number).encode()]
 
     (since,) = of_job(system.read(PENDING, until=of_job))

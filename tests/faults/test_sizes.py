@@ -13,6 +13,7 @@ from local.kafka import Kafka
 from local.rabbitmq import RabbitMQ
 from local.reader import Read
 from pipeline import dead_letters, joining, pushes
+from pipeline.pending import Waiting
 from pulseload import headers, topics
 from pulseload.headers import Header
 from tests.examples import body, job, push, task_id
@@ -250,4 +251,4 @@ def test_the_largest_rows_wait(system: System, part: str) -> None:
     )
     (row,) = [one for one in rows if (one.key or b"").startswith(prefix)]
     assert row.value is not None
-    assert joining.Waiting.unpack(row.value).job == largest.value
+    assert Waiting.unpack(row.value).job == largest.value

@@ -14,7 +14,8 @@ import schemas
 from pipeline import dead_letters, pushes
 from pipeline.bodies import MAX_ITEMS
 from pipeline.jobs import PROFILES
-from pipeline.joining import PENDING, PUSHES, Waiting, joined
+from pipeline.joining import PENDING, PUSHES, joined
+from pipeline.pending import Waiting
 from pipeline.refusals import MAX_LENGTH
 from pipeline.runtime.draft import Draft, Output
 from pipeline.validation import FAN_OUT_BYTES, OUTPUTS

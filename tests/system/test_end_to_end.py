@@ -13,6 +13,7 @@ from local.rabbitmq import RabbitMQ
 from local.reader import Read
 from local.tools import TOOLS
 from pipeline import joining
+from pipeline.pending import Waiting
 from pulseload import topics
 from pulseload.partitions import partition_of
 from tests.examples import HG_ROOT, body, hg_push, job, job_2016, push, task_id
@@ -59,7 +60,7 @@ def wait_in_the_table(system: System, *numbers: int) -> None:
 
     def there(records: list[Read]) -> bool:
         rows = [one.value for one in records if one.value is not None]
-        return wanted <= {joining.Waiting.unpack(row).job_id for row in rows}
+        return wanted <= {Waiting.unpack(row).job_id for row in rows}
 
     system.read(PENDING, until=there)
     assert not wanted & {one.key for one in system.read(topics.JOBS_JOINED)}

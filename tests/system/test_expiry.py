@@ -7,6 +7,7 @@ import time
 from aiokafka import TopicPartition
 
 from pipeline import joining
+from pipeline.pending import Waiting
 from pulseload import topics
 from pulseload.headers import JOB_ID
 from pulseload.partitions import partition_of
@@ -25,7 +26,7 @@ def test_a_job_leaves_as_it_came_and_its_time_runs_on_through_a_restart(system: 
     worker = system.worker(PULSELOAD_INSTANCE_ID="one", PENDING_MAX_AGE="7d")
     system.produce(topics.JOBS_INBOX, Sent(sent, headers=[*carried, ("other", b"1")]))
     (row,) = system.read(PENDING, count=1)
-    since = joining.Waiting.unpack(row.value or b"").since
+    since = Waiting.unpack(row.value or b"").since
     eventually(lambda: time.time() * 1_000 - since > 5_000, "the job has waited for a while")
     worker.kill()
     # Neither the state folder nor a process remembers it.
@@ -92,7 +93,7 @@ def test_a_worker_whose_clock_is_a_month_ahead_expires_nothing_early(system: Sys
     worker = system.worker(PULSELOAD_INSTANCE_ID="one")
     system.produce(topics.JOBS_INBOX, body(job()))
     (row,) = system.read(PENDING, count=1)
-    since = joining.Waiting.unpack(row.value or b"").since
+    since = Waiting.unpack(row.value or b"").since
     worker.kill()
     # Python runs this before anything else, as if the machine's clock showed it.
     ahead = system.folder / "ahead"

@@ -10,6 +10,7 @@ from local.kafka import Kafka
 from local.rabbitmq import RabbitMQ
 from local.reader import Read
 from pipeline import joining
+from pipeline.pending import Waiting
 from pulseload import topics
 from tests.examples import (
     GITHUB,
@@ -81,7 +82,7 @@ def waiting(system: System, *numbers: int) -> None:
 
     def there(records: list[Read]) -> bool:
         rows = [one.value for one in records if one.value is not None]
-        return wanted <= {joining.Waiting.unpack(row).job_id for row in rows}
+        return wanted <= {Waiting.unpack(row).job_id for row in rows}
 
     system.read(PENDING, until=there)
 

@@ -7,7 +7,8 @@ from typing import Any
 import orjson
 
 from pipeline import lifecycle
-from pipeline.joining import OUTPUTS, PENDING, PUSHES, STATES, SUPPRESSED_REASON, Join, Waiting
+from pipeline.joining import OUTPUTS, PENDING, PUSHES, STATES, SUPPRESSED_REASON, Join
+from pipeline.pending import Waiting
 from pipeline.runtime.draft import Draft, Output
 from pulseload import topics
 from pulseload.headers import JOB_ID, JOB_RESULT, JOB_STATE, Header

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline import dead_letters
-from pipeline.joining import PENDING, PUSHES, STAGE, Waiting
+from pipeline.joining import PENDING, PUSHES, STAGE
+from pipeline.pending import Waiting
 from pipeline.runtime.draft import Output
 from pulseload import headers, topics
 from pulseload.headers import JOB_ID, JOB_RESULT, Header

@@ -13,9 +13,8 @@ from pipeline.joining import (
     PENDING,
     TOO_MANY,
     TOO_MANY_FOR_PUSH,
-    Waiting,
 )
-from pipeline.pending import Pending
+from pipeline.pending import Pending, Waiting
 from pipeline.runtime.draft import Draft, Output, Table
 from pulseload import topics
 from pulseload.headers import JOB_ID

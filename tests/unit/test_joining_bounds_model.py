@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from pipeline import pending
-from pipeline.joining import EXPIRED_REASON, OUTPUTS, PENDING, PUSHES, Waiting, group
+from pipeline.joining import EXPIRED_REASON, OUTPUTS, PENDING, PUSHES, group
+from pipeline.pending import Waiting
 from pipeline.runtime.draft import Draft, Output
 from pulseload import topics
 from tests.examples import DictRows, Message, task_id

@@ -8,8 +8,8 @@ from pipeline.joining import (
     OUTPUTS,
     PENDING,
     SWEEP_ROWS,
-    Waiting,
 )
+from pipeline.pending import Waiting
 from pipeline.runtime.draft import Draft, Output
 from pulseload import topics
 from pulseload.headers import JOB_ID

@@ -12,8 +12,8 @@ from pipeline.joining import (
     STATES,
     SUPPRESSED_REASON,
     TOO_MANY_FOR_PUSH,
-    Waiting,
 )
+from pipeline.pending import Waiting
 from pipeline.runtime.draft import Output
 from pulseload import topics
 from pulseload.headers import JOB_ID, JOB_RESULT, JOB_STATE, PREVIOUS_STATE, Header
@@ -167,6 +167,83 @@ def test_an_expired_job_that_was_overtaken_does_not_come_again() -> None:
     assert task.suppressed == [(task_id(1), "stale")]
 
 
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [
+        (("running", ""), ("running", "")),
+        (("running", ""), ("pending", "")),
+        (("completed", "fails"), ("completed", "succeeds")),
+    ],
+)
+def test_what_is_suppressed_by_what_waits_renews_its_wait(
+    first: tuple[str, str], then: tuple[str, str]
+) -> None:
+    task = Driver()
+    end = NOW + MAX_AGE * 1_000
+    task.process(told(0, *first), told(1, *then, timestamp=end - 1))
+    # A clock that was set back takes nothing away.
+    task.process(told(2, *then, timestamp=NOW))
+    task.tick(end + MAX_AGE * 1_000 - 2)
+    assert (len(task.suppressed), task.waiting) == (2, ids(1))
+    task.process(push())
+    assert states(task) == [(first[0], None)]
+
+
+def test_what_is_suppressed_renews_no_more_than_the_latest_update() -> None:
+    task = Driver()
+    end = NOW + MAX_AGE * 1_000
+    task.process(told(0, "pending"), told(1, "running"), told(2, "pending", timestamp=end - 1))
+    task.tick(end)
+    assert task.sent(topics.JOBS_EXPIRED) == ids(1)
+    task.process(push())
+    assert states(task) == [("running", "pending")]
+
+
+@pytest.mark.parametrize(
+    ("steps", "joined", "suppressed"),
+    [
+        (["pending A", "push B", "completed B", "push A"], "completed", "completed"),
+        (["pending A", "running B", "push B", "push A"], "running", "stale"),
+        (["pending A", "running B", "push A", "push B"], "pending running", ""),
+        (["running A", "running B", "push B", "push A"], "running running", ""),
+        # The latest waits for the same push as the first, but another was joined between them.
+        (
+            ["pending A", "push B", "running B", "completed A", "push A"],
+            "running completed",
+            "stale",
+        ),
+        (
+            ["pending A", "running B", "push B", "completed A", "push A"],
+            "running completed",
+            "stale",
+        ),
+        (
+            ["pending A", "running B", "completed A", "push B", "push A"],
+            "running completed",
+            "stale",
+        ),
+    ],
+)
+@pytest.mark.parametrize("max_records", [1, 4_000])
+def test_a_job_that_names_two_pushes_never_goes_backwards(
+    steps: list[str], joined: str, suppressed: str, max_records: int
+) -> None:
+    task = Driver(max_records)
+    pushes = 0
+    for offset, (what, of) in enumerate(map(str.split, steps)):
+        key = {"A": KEY, "B": OTHER_KEY}[of]
+        if what == "push":
+            task.process(push(pushes, key))
+            pushes += 1
+        else:
+            task.process(told(offset, what, of, key=key))
+    assert " ".join(state for state, _ in states(task)) == joined
+    assert " ".join(reason for _, reason in task.suppressed) == suppressed
+    before = [previous for _, previous in states(task, topics.JOBS_SUPPRESSED)]
+    assert before == ([joined.split(" ", maxsplit=1)[0]] if suppressed else [])
+    assert task.rows[PENDING] == {}
+
+
 def test_a_job_that_made_room_is_taken_when_it_comes_again() -> None:
     task = Driver(max_jobs_per_push=1)
     # The second throws out the first, an update of the same job.
@@ -178,6 +255,25 @@ def test_a_job_that_made_room_is_taken_when_it_comes_again() -> None:
     assert [json.loads(one.value or b"")["job"]["productName"] for one in task.outputs[2:]] == [
         "Firefox"
     ]
+
+
+@pytest.mark.parametrize("commits", [None, 0, 1, 2])
+def test_what_made_room_is_no_state_before(commits: int | None) -> None:
+    task = Driver(max_records=1, max_jobs_per_push=1)
+    task.process(told(0, "pending"))
+    task.process(told(1, "running"), commits=commits)
+    task.process(told(1, "running"))
+    task.process(push())
+    assert states(task, topics.JOBS_EXPIRED) == [("pending", None)]
+    assert states(task) == [("running", None)]
+
+
+def test_what_expired_later_is_still_the_state_before() -> None:
+    task = Driver()
+    task.process(told(0, "pending"), told(1, "running", timestamp=NOW + 1))
+    task.tick(NOW + MAX_AGE * 1_000)
+    task.process(push())
+    assert states(task) == [("running", "pending")]
 
 
 def test_a_job_that_expires_after_the_push_was_forgotten_steps_back_to_what_was_joined() -> None:
@@ -239,6 +335,19 @@ def test_what_a_former_version_has_validated_goes_on_unjudged() -> None:
     assert states(task) == [("completed", None)] * 2
     assert [json.loads(one.value or b"")["result"] for one in task.outputs] == ["unknown"] * 2
     assert task.rows[STATES] == {}
+
+
+def test_what_comes_later_is_judged_without_what_a_former_version_has_validated() -> None:
+    task = Driver()
+    task.process(
+        former(told(0, "completed"), JOB_STATE, JOB_RESULT),
+        told(1, "running"),
+        told(2, "completed"),
+        push(),
+        told(3, "running"),
+    )
+    assert states(task) == [("completed", None), ("running", None), ("completed", "running")]
+    assert [reason for _, reason in task.suppressed] == ["repeat"]
 
 
 def test_rows_of_a_former_version_are_released_and_expire() -> None:

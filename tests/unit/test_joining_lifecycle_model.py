@@ -9,7 +9,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from pipeline.joining import PENDING, STATES, SUPPRESSED_REASON, Waiting
+from pipeline.joining import EXPIRED_REASON, PENDING, PUSH_UNKNOWN, STATES, SUPPRESSED_REASON
+from pipeline.pending import Waiting
 from pipeline.runtime.draft import Output
 from pulseload import topics
 from pulseload.headers import PREVIOUS_STATE, Header
@@ -21,6 +22,9 @@ WORDS = ("unscheduled", "pending", "running", "completed")
 MARK = "pulse.mark"
 """The header by which an output or a row is known as a record's."""
 
+TORN = 4
+"""The number of a job that names one push in some of its updates, and another in others."""
+
 updates = st.tuples(st.integers(0, 4), st.sampled_from(WORDS), st.sampled_from("xy"))
 
 
@@ -29,9 +33,10 @@ def mark(headers: list[Header]) -> int:
 
 
 class Lifecycles(RuleBasedStateMachine):
-    """Updates of a few jobs, repeated and in any order; each job is of one push.
+    """Updates of a few jobs, repeated and in any order; all jobs but one are of one push each.
 
-    The model is a list of what was taken by job. It is put back to what it was at the last commit
+    The model is a list of what was taken by job, and when each was last heard of: its latest update
+    waits for as long after that as it may. The model is put back to what it was at the last commit
     when the worker is killed.
     """
 
@@ -39,9 +44,10 @@ class Lifecycles(RuleBasedStateMachine):
         super().__init__()
         self.fed: dict[str, list[Message]] = {topics.JOBS_VALID: [], topics.PUSHES: []}
         self.now = NOW
-        self.task = Driver()
+        self.task, self.max_age = Driver(), MAX_AGE
         self.taken: defaultdict[bytes, list[bytes]] = defaultdict(list)
-        self.committed = copy.deepcopy(self.taken)
+        self.heard: dict[bytes, int] = {}
+        self.committed = copy.deepcopy((self.taken, self.heard))
         self.since: dict[bytes, int] = {}
         self.forgotten: set[bytes] = set()
         self.in_hand: Message | None = None
@@ -50,6 +56,7 @@ class Lifecycles(RuleBasedStateMachine):
     @initialize(max_records=st.integers(1, 12), max_age=st.sampled_from([MAX_AGE, 3 * MEMORY]))
     def begin(self, max_records: int, max_age: int) -> None:
         self.task = Driver(max_records, max_age, max_jobs_per_push=4, max_jobs=7)
+        self.max_age = max_age
 
     @rule(fed=st.lists(updates, min_size=1, max_size=8))
     def feed(self, fed: list[tuple[int, str, str]]) -> None:
@@ -59,7 +66,7 @@ class Lifecycles(RuleBasedStateMachine):
             jobs.append(
                 valid(
                     number,
-                    KEYS[number % len(KEYS)],
+                    KEYS[(number + (number == TORN and note == "y")) % len(KEYS)],
                     self.now,
                     [(MARK, b"%d" % at)],
                     at,
@@ -88,7 +95,7 @@ class Lifecycles(RuleBasedStateMachine):
         for commits, _ in enumerate(steps):
             if commits == killed_after:
                 self.task.restart()
-                self.taken = copy.deepcopy(self.committed)
+                self.taken, self.heard = copy.deepcopy(self.committed)
                 self.in_hand = None
                 self.seen = len(self.outputs)
                 return
@@ -104,16 +111,16 @@ class Lifecycles(RuleBasedStateMachine):
         waiting = {Waiting.unpack(row).job_id for row in self.task.rows[PENDING].values()}
         for job_id in [name for name, taken in self.taken.items() if taken]:
             if job_id not in self.task.rows[STATES]:
-                assert job_id not in waiting
+                assert job_id not in waiting or job_id == task_id(TORN).encode()
                 assert self.now - self.since[job_id] >= MEMORY * 1_000
                 self.forgotten.add(job_id)
                 del self.taken[job_id]
-        self.committed = copy.deepcopy(self.taken)
+        self.committed = copy.deepcopy((self.taken, self.heard))
 
     def commit(self) -> None:
         self.compare()
         self.task.commit()
-        self.committed = copy.deepcopy(self.taken)
+        self.committed = copy.deepcopy((self.taken, self.heard))
 
     def compared(self, records: list[Message]) -> Iterator[Message]:
         for record in records:
@@ -130,7 +137,11 @@ class Lifecycles(RuleBasedStateMachine):
         new, self.seen = self.outputs[self.seen :], len(self.outputs)
         for one in new:
             if one.topic == topics.JOBS_EXPIRED:
-                kept = self.taken[one.key or b""]
+                job_id = one.key or b""
+                kept = self.taken[job_id]
+                aged = dict(one.headers)[EXPIRED_REASON] == PUSH_UNKNOWN and one.value == kept[-1]
+                if aged and job_id != task_id(TORN).encode():
+                    assert self.now - self.heard[job_id] >= self.max_age * 1_000
                 kept[:] = [job for job in kept if job != one.value]
         record = self.in_hand
         done = {**self.task.offsets, **self.task.draft.offsets}
@@ -142,6 +153,7 @@ class Lifecycles(RuleBasedStateMachine):
         assert record.value is not None
         told = json.loads(record.value)
         taken = self.taken[told["taskId"].encode()]
+        self.heard[told["taskId"].encode()] = record.timestamp
         before = json.loads(taken[-1])["state"] if taken else None
         expected = {PREVIOUS_STATE: before.encode()} if before else {}
         if record.value in taken:
@@ -154,8 +166,8 @@ class Lifecycles(RuleBasedStateMachine):
             taken.append(record.value)
             self.since[told["taskId"].encode()] = record.timestamp
         found = [headers for number, headers in self.places(new) if number == record.offset]
-        assert [{name: h[name] for name in expected} for h in map(dict, found)] == [expected]
-        assert (SUPPRESSED_REASON in dict(found[0])) == (SUPPRESSED_REASON in expected)
+        names = (PREVIOUS_STATE, SUPPRESSED_REASON)
+        assert [{name: text for name, text in h if name in names} for h in found] == [expected]
 
     def places(self, outputs: list[Output]) -> Iterator[tuple[int, list[Header]]]:
         """Yield the mark and the headers of outputs, and of all that waits in the draft's eyes."""

@@ -9,7 +9,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from pipeline.joining import PENDING, PUSHES, Waiting
+from pipeline.joining import PENDING, PUSHES
+from pipeline.pending import Waiting
 from pipeline.runtime.draft import Output
 from pulseload import topics
 from tests.examples import Message, task_id

@@ -11,6 +11,7 @@ import schemas
 from pipeline import lifecycle
 from pipeline.lifecycle import (
     MAX_UPDATES,
+    NOTHING,
     RESULTS,
     ROUNDS,
     STATES,
@@ -127,11 +128,17 @@ def test_states_are_those_of_the_forms() -> None:
 updates = st.builds(Update, st.binary(min_size=9, max_size=9))
 
 
-@given(st.integers(-1, 2**62), st.lists(updates, min_size=1, max_size=MAX_UPDATES), st.binary())
+@given(
+    st.integers(-1, 2**62),
+    st.lists(updates, min_size=1, max_size=MAX_UPDATES),
+    st.binary(),
+    st.integers(0, len(STATES)),
+)
 def test_a_row_gives_back_what_it_was_made_of(
-    since: int, taken: list[Update], waiting: bytes
+    since: int, taken: list[Update], waiting: bytes, floor: int
 ) -> None:
-    assert Memory.unpack(Memory(since, taken, waiting).pack()) == (since, taken, waiting)
+    memory = Memory(since, taken, waiting, floor)
+    assert Memory.unpack(memory.pack()) == memory
 
 
 def test_a_row_is_small() -> None:
@@ -153,11 +160,11 @@ class States:
 
     def take(self, *given: Update, job_id: bytes = b"a", since: int = 0) -> None:
         for one in given:
-            self.states.take(job_id, self.states.taken(job_id), one, since)
+            self.states.take(job_id, self.states.recall(job_id), one, since)
         self.commit()
 
     def judge(self, one: Update, job_id: bytes = b"a") -> Verdict:
-        return verdict(self.states.taken(job_id), one)
+        return verdict(self.states.recall(job_id).taken, one)
 
     def sweep(self, now: int, *waiting: bytes) -> list[bytes]:
         """Sweep once with an hour's memory, and return what is left."""
@@ -224,7 +231,7 @@ def test_a_job_is_forgotten_when_nothing_was_heard_of_it_for_so_long() -> None:
 
 def test_a_job_that_waits_is_not_forgotten() -> None:
     task = States()
-    task.states.take(b"a", [], update("completed"), 0, b"push\x000")
+    task.states.take(b"a", NOTHING, update("completed"), 0, b"push", b"push\x000")
     task.commit()
     assert task.sweep(2 * HOUR, b"push\x000") == [b"a"]
     assert task.sweep(3 * HOUR, b"push\x001") == []
@@ -233,7 +240,7 @@ def test_a_job_that_waits_is_not_forgotten() -> None:
 def test_a_sweep_looks_at_so_many_rows_at_a_time_and_rests_between_rounds() -> None:
     task = States()
     for number in range(2 * SWEEP_ROWS + 10):
-        task.states.take(b"%06d" % number, [], update("completed"), 0)
+        task.states.take(b"%06d" % number, NOTHING, update("completed"), 0)
     task.commit()
     left = [len(task.sweep(HOUR)) for _ in range(4)]
     assert left == [SWEEP_ROWS + 10, 10, 0, 0]
