@@ -56,7 +56,8 @@ _DIGEST_BYTES: Final = 8
 _UPDATE_BYTES: Final = 1 + _DIGEST_BYTES
 _HEAD: Final = struct.Struct(">qB")
 _COUNT_BITS: Final = 5
-"""How many bits of the head's last byte count the updates; the others are the floor."""
+_COUNT_MASK: Final = (1 << _COUNT_BITS) - 1
+"""The low bits of the head's last byte count the updates; the others are the floor."""
 
 
 def result(job: Mapping[str, Any]) -> bytes:
@@ -144,11 +145,10 @@ class Memory(NamedTuple):
     def unpack(cls, row: bytes) -> "Memory":
         """Read what `pack` wrote."""
         since, count = _HEAD.unpack_from(row)
-        floor, count = divmod(count, 1 << _COUNT_BITS)
-        end = _HEAD.size + count * _UPDATE_BYTES
+        end = _HEAD.size + (count & _COUNT_MASK) * _UPDATE_BYTES
         starts = range(_HEAD.size, end, _UPDATE_BYTES)
         taken = [Update(row[start : start + _UPDATE_BYTES]) for start in starts]
-        return cls(since, taken, row[end:], floor)
+        return cls(since, taken, row[end:], count >> _COUNT_BITS)
 
 
 NOTHING: Final = Memory(0, ())
