@@ -57,7 +57,7 @@ def test_kafka_unreachable(system: System) -> None:
 def test_topics_missing(system: System) -> None:
     said = refused(system, PULSELOAD_APP_ID="other")
     assert "other-validate-positions-changelog is missing; run `pulseload topics`" in said
-    assert "3 more problems" in said
+    assert "4 more problems" in said
 
 
 def test_other_partition_counts(system: System) -> None:
