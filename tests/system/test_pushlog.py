@@ -1,13 +1,11 @@
 """The pushlog bridge between a real server of push logs and a real Kafka: each push once."""
 
 import json
-import os
 import random
 import re
 import signal
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,10 +16,8 @@ from bridges.pushlog.position import PAGE
 from pulseload.topics import INPUT_MAX_BYTES, PUSHES, PUSHES_INBOX, PUSHLOG_CURSORS
 from tests.examples import body, hg_push, job
 from tests.pushlogs import Handler, Log, Server
+from tests.recorded import RECORDED
 from tests.system.harness import BIN, Read, Sent, Service, System, eventually, kill_after
-
-SAMPLES = Path(os.environ.get("TREEHERDER_SAMPLES", "/nowhere"))
-"""Treeherder's `tests/sample_data/pulse_consumer`, where it is at hand."""
 
 
 @pytest.fixture
@@ -405,10 +401,10 @@ def test_what_pulse_announced_is_enriched(system: System, server: Server) -> Non
     assert worker.terminate() == 0
 
 
-@pytest.mark.skipif(not SAMPLES.exists(), reason="the recorded answers are not here")
+@pytest.mark.skipif(not RECORDED.exists(), reason="the recorded answers are not here")
 def test_a_recorded_answer(system: System) -> None:
-    recorded = (SAMPLES / "hg_push_commits.json").read_bytes()
-    wanted = json.loads((SAMPLES / "transformed_hg_push.json").read_bytes())
+    recorded = (RECORDED / "hg_push_commits.json").read_bytes()
+    wanted = json.loads((RECORDED / "transformed_hg_push.json").read_bytes())
     with Server(["try"]) as server:
         server["try"].handler = failing(200, recorded)
         bridge = poll(system, server)

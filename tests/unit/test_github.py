@@ -1,7 +1,6 @@
 """Messages of Taskcluster about pushes and pull requests on GitHub."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,8 +23,7 @@ from tests.examples import (
     push,
     without,
 )
-
-RECORDED = Path("/work/shared/data/treeherder")
+from tests.recorded import RECORDED
 
 
 def git(name: str, *branches: str, **more: bool) -> Repository:

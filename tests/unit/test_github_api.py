@@ -5,7 +5,6 @@ import json
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,8 +17,8 @@ from pipeline.github import Announced, Commit
 from pulseload.repositories import Repositories, Repository
 from tests.examples import GITHUB, changed, github_commit, github_pull_request, github_push
 from tests.github_api import Answer, GitHubAPI
+from tests.recorded import RECORDED
 
-RECORDED = Path("/work/shared/data/treeherder")
 HEAD, BASE = f"{2:040x}", "b" * 40
 PATH = "/repos/mozilla/lamp.shade/pulls/17/commits"
 
