@@ -47,8 +47,8 @@ class Lifecycles(RuleBasedStateMachine):
         self.task, self.max_age = Driver(), MAX_AGE
         self.taken: defaultdict[bytes, list[bytes]] = defaultdict(list)
         self.heard: dict[bytes, int] = {}
-        self.committed = copy.deepcopy((self.taken, self.heard))
         self.since: dict[bytes, int] = {}
+        self.committed = copy.deepcopy((self.taken, self.heard, self.since))
         self.forgotten: set[bytes] = set()
         self.in_hand: Message | None = None
         self.seen = 0
@@ -95,7 +95,7 @@ class Lifecycles(RuleBasedStateMachine):
         for commits, _ in enumerate(steps):
             if commits == killed_after:
                 self.task.restart()
-                self.taken, self.heard = copy.deepcopy(self.committed)
+                self.taken, self.heard, self.since = copy.deepcopy(self.committed)
                 self.in_hand = None
                 self.seen = len(self.outputs)
                 return
@@ -115,12 +115,12 @@ class Lifecycles(RuleBasedStateMachine):
                 assert self.now - self.since[job_id] >= MEMORY * 1_000
                 self.forgotten.add(job_id)
                 del self.taken[job_id]
-        self.committed = copy.deepcopy((self.taken, self.heard))
+        self.committed = copy.deepcopy((self.taken, self.heard, self.since))
 
     def commit(self) -> None:
         self.compare()
         self.task.commit()
-        self.committed = copy.deepcopy((self.taken, self.heard))
+        self.committed = copy.deepcopy((self.taken, self.heard, self.since))
 
     def compared(self, records: list[Message]) -> Iterator[Message]:
         for record in records:
