@@ -139,8 +139,9 @@ class Lifecycles(RuleBasedStateMachine):
             if one.topic == topics.JOBS_EXPIRED:
                 job_id = one.key or b""
                 kept = self.taken[job_id]
-                aged = dict(one.headers)[EXPIRED_REASON] == PUSH_UNKNOWN and one.value == kept[-1]
-                if aged and job_id != task_id(TORN).encode():
+                aged = dict(one.headers)[EXPIRED_REASON] == PUSH_UNKNOWN
+                # What is remembered of the torn one may be forgotten while it waits.
+                if aged and job_id != task_id(TORN).encode() and one.value == kept[-1]:
                     assert self.now - self.heard[job_id] >= self.max_age * 1_000
                 kept[:] = [job for job in kept if job != one.value]
         record = self.in_hand
