@@ -213,10 +213,13 @@ class Join:
         """Send away what has waited too long.
 
         Each call looks at `SWEEP_ROWS` rows more, or `SWEEP_BYTES`, so that a million waiting
-        rows cost no more at a time than a few; one that is due leaves within as many ticks as a
-        round takes.
+        rows cost no more at a time than a few; one that is due leaves within as many ticks as two
+        rounds take.
         """
         pending = kept.pending
+        if not pending.swept:
+            # By one moment for all: none leaves before an older one of its push.
+            pending.round_began = now
         rows = pending.table.walk(pending.swept)
         pending.swept = b""
         looked_at = 0
@@ -224,7 +227,7 @@ class Join:
             pending.swept = key
             looked_at += len(row)
             since = int(row[: row.index(b" ")])
-            if now - since >= self._max_age_ms:
+            if pending.round_began - since >= self._max_age_ms:
                 _expire(draft, kept, key, row, now, PUSH_UNKNOWN)
                 if draft.due:
                     yield

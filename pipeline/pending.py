@@ -68,13 +68,15 @@ class Pending:
     """The waiting jobs of one draft. All changes of their table are made here.
 
     `total` and `of_group` say how many rows there are; they are right once `count` has ended.
-    `swept` is for the sweep that goes round: the key it has come to.
+    `swept` and `round_began` are for the sweep that goes round: the key it has come to, and when it
+    was at the first row (ms since 1970).
     """
 
     def __init__(self, table: Table) -> None:
         self.total = 0
         self.of_group: dict[bytes, int] = {}
         self.swept = b""
+        self.round_began = 0
         self.table = table
         # The oldest stand last, to be popped. Rows that have left meanwhile are passed over.
         self._oldest: list[bytes] = []

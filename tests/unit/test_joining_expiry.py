@@ -79,11 +79,14 @@ def test_a_push_key_with_nul_is_told_as_it_is_stored() -> None:
     assert (EXPIRED_PUSH, joining.group(b"try:a\0b")) in task.outputs[0].headers
 
 
-def many_waiting(task: Driver, count: int, timestamp: int = NOW) -> None:
-    """Put rows of `count` jobs, each of a push of its own."""
+def many_waiting(
+    task: Driver, count: int, timestamp: int = NOW, push_key: bytes | None = None
+) -> None:
+    """Put rows of `count` jobs, each of a push of its own unless one is named."""
     for number in range(count):
         row = Waiting(timestamp, [(JOB_ID, task_id(number).encode())], b"{}")
-        task.rows[PENDING][b"p%d\0%020d" % (number, number)] = row.pack()
+        key = b"p%d" % number if push_key is None else push_key
+        task.rows[PENDING][b"%b\0%020d" % (key, number)] = row.pack()
 
 
 def test_a_tick_looks_at_so_many_rows_and_the_next_goes_on_behind_them() -> None:
@@ -117,6 +120,16 @@ def test_those_that_are_due_are_found_behind_many_that_are_not() -> None:
         task.tick(NOW + MAX_AGE * 1_000)
     assert task.sent(topics.JOBS_EXPIRED) == ids(0)
     assert len(task.waiting) == SWEEP_ROWS + 10
+
+
+def test_what_becomes_due_while_a_round_goes_on_leaves_behind_what_came_before() -> None:
+    task = Driver(max_records=100_000)
+    many_waiting(task, SWEEP_ROWS + 10, push_key=KEY)
+    # The first rows are not due yet when they are looked at, and the last ones a moment later.
+    for late in (-1, 0, 0, 0):
+        task.tick(NOW + MAX_AGE * 1_000 + late)
+    assert task.sent(topics.JOBS_EXPIRED) == ids(*range(SWEEP_ROWS + 10))
+    assert task.waiting == []
 
 
 def test_a_sweep_is_cut_into_transactions() -> None:
