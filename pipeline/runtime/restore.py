@@ -116,7 +116,7 @@ async def restore(
         entry.store.write({}, {entry.table: max(ends[tp], entry.store.position(entry.table))})
     if rows:
         # A worker that is killed again soon need not do it again.
-        for store in {id(entry.store): entry.store for entry in by_partition.values()}.values():
+        for store in {entry.store for entry in by_partition.values()}:
             store.flush()
         log.info("restored %d rows in %.1f s", rows, time.monotonic() - began)
     return True
