@@ -3,11 +3,12 @@
 import asyncio
 import logging
 import ssl
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Self
 
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import (
@@ -203,6 +204,17 @@ def problems(wanted: Iterable[Topic], found: Mapping[str, Existing]) -> list[Pro
             text = f"{topic.name} has {', '.join(differing)}; run `pulseload topics --alter`"
             wrong.append(Problem(topic, "config", text))
     return wrong
+
+
+async def unended(
+    committed: AIOKafkaConsumer,
+    uncommitted: AIOKafkaConsumer,
+    places: Collection[TopicPartition],
+) -> list[TopicPartition]:
+    """Return the partitions in which a transaction stands without an end, as two readers tell."""
+    ends = await uncommitted.end_offsets(list(places))
+    stable = await committed.end_offsets(list(places))
+    return [place for place in places if stable[place] < ends[place]]
 
 
 async def create(

@@ -164,13 +164,7 @@ class Ledger:
         """
         cursors = self._partitions(PUSHLOG_CURSORS)
         async with self._reader("read_uncommitted") as uncommitted:
-
-            async def unended() -> bool:
-                ends = await uncommitted.end_offsets(cursors)
-                stable = await committed.end_offsets(cursors)
-                return any(stable[place] < ends[place] for place in cursors)
-
-            if not await unended():
+            if not await kafka.unended(committed, uncommitted, cursors):
                 return
             log.warning(
                 "Kafka lost the end of a transaction of %s; it is aborted, and its pushes are "
@@ -185,7 +179,9 @@ class Ledger:
             await asyncio.gather(*sent)
             await producer.abort_transaction()
             # Kafka says that it aborts before it has written so, and might forget that too.
-            while await unended():  # noqa: ASYNC110 - Kafka tells nobody
+            while await kafka.unended(  # noqa: ASYNC110 - Kafka tells nobody
+                committed, uncommitted, cursors
+            ):
                 await asyncio.sleep(0.1)
 
     async def _cursors(self, committed: AIOKafkaConsumer) -> dict[str, int]:

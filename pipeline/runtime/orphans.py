@@ -15,7 +15,7 @@ import asyncio
 import logging
 import time
 import uuid
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -27,6 +27,7 @@ from pipeline.runtime.store import GENERATION
 from pipeline.runtime.task import Task
 from pipeline.runtime.transaction import GIVE_UP_SECONDS
 from pulseload.errors import Failure
+from pulseload.kafka import unended
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +46,7 @@ async def end_orphans(
     of = {place: task for task in tasks for place in task.changelogs.values()}
     async with reader(clients, isolation="read_uncommitted") as uncommitted:
         learn(uncommitted, of.keys())
-        found = {str(of[tp]): of[tp] for tp in await _unended(committed, uncommitted, of.keys())}
+        found = {str(of[tp]): of[tp] for tp in await unended(committed, uncommitted, of.keys())}
         for name, task in found.items():
             log.warning(
                 "%s: Kafka lost the end of a transaction of %s; it is aborted and done anew",
@@ -60,23 +61,13 @@ async def end_orphans(
             )
         # Kafka says that it aborts before it has written so, and might forget that too.
         end = time.monotonic() + GIVE_UP_SECONDS
-        while found and (left := await _unended(committed, uncommitted, of.keys())):
+        while found and (left := await unended(committed, uncommitted, of.keys())):
             if time.monotonic() > end:
                 raise Failure(
                     f"Kafka did not abort what stands in {left[0].topic}/{left[0].partition} "
                     f"within {GIVE_UP_SECONDS} s; start the worker again"
                 )
             await asyncio.sleep(0.1)
-
-
-async def _unended(
-    committed: AIOKafkaConsumer,
-    uncommitted: AIOKafkaConsumer,
-    places: Collection[TopicPartition],
-) -> list[TopicPartition]:
-    ends = await uncommitted.end_offsets(list(places))
-    stable = await committed.end_offsets(list(places))
-    return [tp for tp in places if stable[tp] < ends[tp]]
 
 
 async def _begin_generation(clients: Mapping[str, Any], place: TopicPartition) -> None:
