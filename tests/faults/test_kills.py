@@ -1,12 +1,11 @@
 """Workers killed with -9 at any moment: each job ends in exactly one place, in order."""
 
 import random
-import time
 
 import pytest
 
 from tests.faults.load import Event, Feeder, check, plan
-from tests.faults.workers import restart_if_ended, start, wipe
+from tests.faults.workers import kill_one, restart_if_ended, start
 from tests.system.harness import System
 
 PER_SECOND = 500
@@ -30,13 +29,7 @@ def test_every_job_once_and_in_order_though_workers_are_killed(
     feeder = Feeder(system.kafka.url, events, per_second=PER_SECOND)
     feeder.start()
     for _ in range(kills):
-        time.sleep(dice.uniform(0.3, 2.5))
-        name = dice.choice(names)
-        services[name].kill()
-        if dice.random() < 0.3:
-            wipe(system, name)
-        for service in services.values():
-            restart_if_ended(service)
+        kill_one(system, services, dice)
     feeder.finish()
     for service in services.values():
         restart_if_ended(service)

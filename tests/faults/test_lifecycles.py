@@ -1,7 +1,6 @@
 """Updates repeated and out of order, and workers killed: no job's history goes backwards."""
 
 import random
-import time
 from collections.abc import Callable
 
 import pytest
@@ -10,7 +9,7 @@ from pulseload import topics
 from tests.faults.copies import check_copies
 from tests.faults.lifecycles import Left, Outcome, check, expected, plan, problems
 from tests.faults.load import Event, Feeder
-from tests.faults.workers import restart_if_ended, start, wipe
+from tests.faults.workers import kill_one, restart_if_ended, start, wipe
 from tests.system.harness import System
 
 PER_SECOND = 500
@@ -54,14 +53,8 @@ def test_each_update_once_and_none_backwards_though_workers_are_killed(
     feeder = Feeder(system.kafka.url, events, per_second=PER_SECOND)
     feeder.start()
     while feeder.is_alive() and kills:
-        time.sleep(dice.uniform(0.3, 2.5))
-        name = dice.choice(names)
-        services[name].kill()
+        kill_one(system, services, dice)
         kills -= 1
-        if dice.random() < 0.3:
-            wipe(system, name)
-        for service in services.values():
-            restart_if_ended(service)
     feeder.finish()
     for service in services.values():
         restart_if_ended(service)

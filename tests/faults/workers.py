@@ -1,6 +1,9 @@
 """Workers as a supervisor would run them."""
 
+import random
 import shutil
+import time
+from collections.abc import Mapping
 
 from local import ROOT
 from pipeline.runtime.steps import Step
@@ -52,3 +55,14 @@ def restart_if_ended(service: Service) -> None:
     """Do what a supervisor does."""
     if not service.running:
         service.start()
+
+
+def kill_one(system: System, services: Mapping[str, Service], dice: random.Random) -> None:
+    """Kill a worker after a while, now and then with its state, and start again what has ended."""
+    time.sleep(dice.uniform(0.3, 2.5))
+    name = dice.choice(list(services))
+    services[name].kill()
+    if dice.random() < 0.3:
+        wipe(system, name)
+    for service in services.values():
+        restart_if_ended(service)
