@@ -1,9 +1,12 @@
 """What the bridge's tests share: messages exactly as given, and a load of them."""
 
 import contextlib
+import json
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -12,6 +15,8 @@ from amqp.exceptions import AMQPError
 from kombu import Connection
 from kombu.exceptions import OperationalError
 
+from local.kafka import Kafka
+from local.rabbitmq import RabbitMQ
 from pulseload import headers
 from pulseload.errors import Failure
 from tests.examples import body
@@ -28,6 +33,29 @@ def send(pulse: Pulse, exchange: str, key: str | bytes, content: bytes, **proper
     with Connection(pulse.admin_url, transport_options={"confirm_publish": True}) as connection:
         message = amqp.Message(content, delivery_mode=2, **properties)
         connection.default_channel.basic_publish(message, exchange, key)
+
+
+@contextlib.contextmanager
+def at_work(
+    kafka: Kafka, rabbitmq: RabbitMQ, folder: Path, exchanges: Iterable[str], **env: str
+) -> Iterator[System]:
+    """Give a system of these sources whose bridge and worker are at work; both must end well."""
+    rabbitmq.start()
+    pulse = Pulse(rabbitmq, folder.name)
+    system = System(kafka, pulse, folder)
+    sources = [{"exchange": name} for name in exchanges]
+    system.env.update(env, PULSE_DATA_INGESTION_SOURCES=json.dumps(sources))
+    try:
+        system.prepare()
+        bridge, worker = system.bridge(), system.worker()
+        bridge.wait_for("taking messages")
+        worker.wait_for("ready; working")
+        yield system
+        assert [bridge.terminate(), worker.terminate()] == [0, 0]
+        assert "Traceback" not in bridge.log + worker.log
+    finally:
+        system.close()
+        rabbitmq.delete_vhost(pulse.vhost)
 
 
 def started(system: System, name: str = "bridge", **env: str) -> Service:

@@ -1,6 +1,5 @@
 """From Pulse and from Kafka's own tools to joined jobs: a bridge, a worker, both brokers."""
 
-import json
 import subprocess
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -17,9 +16,9 @@ from pipeline.pending import Waiting
 from pulseload import topics
 from pulseload.partitions import partition_of
 from tests.examples import HG_ROOT, body, hg_push, job, job_2016, push, task_id
+from tests.system.bridging import at_work
 from tests.system.command import run
 from tests.system.harness import System
-from tests.system.pulse import Pulse
 
 OWN = "exchange/tester/jobs"
 TREEHERDER = "exchange/taskcluster-treeherder/v1/jobs"
@@ -32,22 +31,9 @@ def system(
     kafka: Kafka, rabbitmq: RabbitMQ, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[System]:
     """A bridge and a worker at work; each test has jobs and pushes of its own."""
-    rabbitmq.start()
-    pulse = Pulse(rabbitmq, "end-to-end")
-    system = System(kafka, pulse, tmp_path_factory.mktemp("end-to-end"))
-    sources = [{"exchange": name} for name in (OWN, TREEHERDER, HG)]
-    system.env["PULSE_DATA_INGESTION_SOURCES"] = json.dumps(sources)
-    try:
-        system.prepare()
-        bridge, worker = system.bridge(), system.worker()
-        bridge.wait_for("taking messages")
-        worker.wait_for("ready; working")
+    folder = tmp_path_factory.mktemp("end-to-end")
+    with at_work(kafka, rabbitmq, folder, (OWN, TREEHERDER, HG)) as system:
         yield system
-        assert [bridge.terminate(), worker.terminate()] == [0, 0]
-        assert "Traceback" not in bridge.log + worker.log
-    finally:
-        system.close()
-        rabbitmq.delete_vhost(pulse.vhost)
 
 
 def revision(number: int) -> str:

@@ -25,8 +25,8 @@ from tests.examples import (
     push,
     task_id,
 )
+from tests.system.bridging import at_work
 from tests.system.harness import System
-from tests.system.pulse import Pulse
 
 JOBS = "exchange/taskcluster-treeherder/v1/jobs"
 HG = "exchange/hgpushes/v1"
@@ -49,25 +49,13 @@ def system(
     kafka: Kafka, rabbitmq: RabbitMQ, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[System]:
     """A bridge and a worker at work; each test has jobs and pushes of its own."""
-    rabbitmq.start()
-    pulse = Pulse(rabbitmq, "push-sources")
-    system = System(kafka, pulse, tmp_path_factory.mktemp("push-sources"))
+    folder = tmp_path_factory.mktemp("push-sources")
     exchanges = (JOBS, HG, HG_EVENTS, PUSHES, PULL_REQUESTS)
-    system.env["PULSE_DATA_INGESTION_SOURCES"] = json.dumps([{"exchange": e} for e in exchanges])
-    system.env["PULSELOAD_REPOSITORIES"] = json.dumps(REPOSITORIES)
-    try:
-        system.prepare()
-        bridge, worker = system.bridge(), system.worker()
-        bridge.wait_for("taking messages")
-        worker.wait_for("ready; working")
+    repositories = json.dumps(REPOSITORIES)
+    with at_work(kafka, rabbitmq, folder, exchanges, PULSELOAD_REPOSITORIES=repositories) as system:
         yield system
-        assert [bridge.terminate(), worker.terminate()] == [0, 0]
-        assert "Traceback" not in bridge.log + worker.log
-        assert system.read(topics.PUSHES_DEAD_LETTER) == []
-        assert system.read(topics.JOBS_DEAD_LETTER) == []
-    finally:
-        system.close()
-        rabbitmq.delete_vhost(pulse.vhost)
+    assert system.read(topics.PUSHES_DEAD_LETTER) == []
+    assert system.read(topics.JOBS_DEAD_LETTER) == []
 
 
 def sent(system: System, number: int, project: str, revision: str) -> None:
