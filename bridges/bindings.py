@@ -12,7 +12,7 @@ from urllib.parse import quote, unquote, urlsplit
 from urllib.request import Request, urlopen
 
 from pulseload.amqp import shown
-from pulseload.settings import Source
+from pulseload.sources import Source
 
 TIMEOUT: Final = 5.0
 """Seconds that the API has for each step of its answer."""

@@ -10,7 +10,7 @@ from bridges.deliveries import Delivery
 from bridges.record import Record, dead_letter, too_large
 from pulseload import headers
 from pulseload.headers import Header
-from pulseload.settings import Kind, Source
+from pulseload.sources import Kind, Source
 from pulseload.topics import JOBS_DEAD_LETTER, PUSHES_DEAD_LETTER, mirror
 
 KEY_MAX_BYTES: Final = 255

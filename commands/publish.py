@@ -14,7 +14,7 @@ from pipeline.refusals import Refusal
 from pulseload import amqp
 from pulseload.errors import Failure
 from pulseload.repositories import Repositories
-from pulseload.settings import Kind, kind_of
+from pulseload.sources import Kind, kind_of
 
 MAX_BYTES: Final = 64 * 1_048_576
 """A larger payload is not read; Kafka takes 1 MiB of a message."""

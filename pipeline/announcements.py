@@ -6,7 +6,7 @@ from typing import Any, Final
 from pipeline import github, hg, pushes
 from pipeline.pushes import Found
 from pulseload.repositories import Repositories
-from pulseload.settings import Kind
+from pulseload.sources import Kind
 
 Reader = Callable[[dict[str, Any], Repositories], Found]
 """Returns the pushes of a message, or why there are none."""

@@ -15,7 +15,7 @@ from pipeline.runtime.records import Record
 from pulseload import headers, topics
 from pulseload.headers import Header
 from pulseload.repositories import Repositories
-from pulseload.settings import Source
+from pulseload.sources import Source
 from pulseload.wording import value_shown
 
 STAGE: Final = "validate"

@@ -1,13 +1,16 @@
 """Repositories: which project a push belongs to."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
 import yaml
+
+from pulseload.errors import Failure
+from pulseload.wording import value_shown
 
 TAG: Final = "tag"
 """The word that stands for all tags in a repository's `branches`."""
@@ -55,6 +58,44 @@ def usual() -> list[dict[str, Any]]:
     text = Path(__file__).with_name("repositories.yml").read_text(encoding="utf-8")
     rows: list[dict[str, Any]] = yaml.safe_load(text)
     return rows
+
+
+def read(rows: Iterable[Mapping[str, Any]], name: str) -> tuple[Repository, ...]:
+    """Make repositories of rows that `schemas/settings.yml` accepts.
+
+    Raises Failure, which begins with `name`, where two claim the same.
+    """
+    found = [Repository.read(row) for row in rows]
+    names: set[str] = set()
+    taken: dict[tuple[str, str], str] = {}
+    for one in found:
+        if one.name in names:
+            raise Failure(f"{name}: {one.name} is listed twice; give each repository once")
+        names.add(one.name)
+        for what in _taken(one):
+            other = taken.setdefault((compared(one.url), what), one.name)
+            if other != one.name:
+                raise Failure(
+                    f"{name}: {other} and {one.name} have the same {what} "
+                    f"{value_shown(one.url)}; leave one out"
+                )
+    return tuple(found)
+
+
+def _taken(repository: Repository) -> Iterator[str]:
+    """Yield what only one active repository of an address can have."""
+    if not repository.active:
+        return
+    if repository.kind == "hg":
+        yield "url"
+        return
+    for branch in repository.branches:
+        if branch != PULL_REQUEST:
+            yield f"branch {value_shown(branch)} of"
+    if not repository.branches:
+        yield "branches, all others, of"
+    if repository.takes_pull_requests:
+        yield "pull requests of"
 
 
 class Repositories:

@@ -3,21 +3,20 @@
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import yaml
 
 import schemas
-from pulseload import amqp, repositories, topics
+from pulseload import amqp, repositories, sources, topics
 from pulseload.errors import Failure
 from pulseload.repositories import Repository
+from pulseload.sources import Source
 from pulseload.topics import Topic
 from pulseload.wording import near, problem, suggestion, value_shown
-
-Kind = Literal["jobs", "hg-pushes", "github-pushes", "github-pull-requests"]
 
 CONFIG: Final = "PULSELOAD_CONFIG"
 """The environment variable that names the settings file."""
@@ -25,7 +24,6 @@ CONFIG: Final = "PULSELOAD_CONFIG"
 DEFAULT_CONFIG: Final = "pulseload.yml"
 STAGES: Final = ("validate", "join")
 
-_BINDING_MAX_BYTES = 255
 _KAFKA_PORT = 9092
 _MAX_AGE = 10 * 365 * 86_400
 _MAX_INTERVAL = 86_400
@@ -38,21 +36,6 @@ _OWN_PREFIXES = (
     "KAFKA_SECURITY_",
     "PUSHLOG_",
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """One exchange to read, what its messages are, and the keys that bind the queue to it."""
-
-    exchange: str
-    kind: Kind
-    profile: str
-    bindings: tuple[str, ...]
-
-    @property
-    def topic(self) -> str:
-        """The Kafka topic that mirrors the exchange."""
-        return topics.mirror(self.exchange)
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,10 +241,10 @@ def _settings(values: dict[str, Any], names: Mapping[str, str]) -> Settings:
             if values[key] is None:
                 protocol = f"{names['kafka_security_protocol']} {values['kafka_security_protocol']}"
                 raise Failure(f"{key} is not set; {protocol} needs it")
-    values["pulse_data_ingestion_sources"] = _sources(
+    values["pulse_data_ingestion_sources"] = sources.read(
         values["pulse_data_ingestion_sources"], names["pulse_data_ingestion_sources"]
     )
-    values["pulseload_repositories"] = _repositories(
+    values["pulseload_repositories"] = repositories.read(
         values["pulseload_repositories"], names["pulseload_repositories"]
     )
     values["pulseload_stages"] = tuple(values["pulseload_stages"])
@@ -296,79 +279,3 @@ def _servers(url: str, name: str = "kafka_url") -> list[str]:
             )
         servers.append(f"{host}:{port}")
     return servers
-
-
-def _sources(rows: Iterable[Mapping[str, Any]], name: str) -> tuple[Source, ...]:
-    sources: list[Source] = []
-    mirrors: dict[str, str] = {}
-    for row in rows:
-        exchange = row["exchange"]
-        pairs = [
-            f"{one}.{two}" for one in row.get("destinations", ()) for two in row.get("projects", ())
-        ]
-        bindings = tuple(dict.fromkeys([*pairs, *row.get("routing_keys", ())])) or ("#",)
-        for binding in bindings:
-            if len(binding.encode()) > _BINDING_MAX_BYTES:
-                raise Failure(
-                    f"{name}: {exchange}: the binding key {value_shown(binding)} is too "
-                    f"long; allowed: {_BINDING_MAX_BYTES} bytes"
-                )
-        # Kafka takes names that differ only in `.` and `_` for the same.
-        mirror = topics.mirror(exchange).replace("_", ".")
-        if exchange == mirrors.get(mirror):
-            raise Failure(f"{name}: {exchange} is listed twice; give it once, with all its keys")
-        if mirror in mirrors:
-            raise Failure(
-                f"{name}: {mirrors[mirror]} and {exchange} would both be mirrored in "
-                f"{topics.mirror(exchange)}; leave one out"
-            )
-        mirrors[mirror] = exchange
-        kind = row.get("kind") or kind_of(exchange)
-        sources.append(Source(exchange, kind, row.get("profile", "any"), bindings))
-    return tuple(sources)
-
-
-def kind_of(exchange: str) -> Kind:
-    """Return what the messages of an exchange are by its name."""
-    if exchange.startswith("exchange/hgpushes/"):
-        return "hg-pushes"
-    if exchange.startswith("exchange/taskcluster-github/"):
-        if exchange.endswith("/push"):
-            return "github-pushes"
-        if exchange.endswith("/pull-request"):
-            return "github-pull-requests"
-    return "jobs"
-
-
-def _repositories(rows: Iterable[Mapping[str, Any]], name: str) -> tuple[Repository, ...]:
-    found = [Repository.read(row) for row in rows]
-    names: set[str] = set()
-    taken: dict[tuple[str, str], str] = {}
-    for one in found:
-        if one.name in names:
-            raise Failure(f"{name}: {one.name} is listed twice; give each repository once")
-        names.add(one.name)
-        for what in _taken(one):
-            other = taken.setdefault((repositories.compared(one.url), what), one.name)
-            if other != one.name:
-                raise Failure(
-                    f"{name}: {other} and {one.name} have the same {what} "
-                    f"{value_shown(one.url)}; leave one out"
-                )
-    return tuple(found)
-
-
-def _taken(repository: Repository) -> Iterator[str]:
-    """Yield what only one active repository of an address can have."""
-    if not repository.active:
-        return
-    if repository.kind == "hg":
-        yield "url"
-        return
-    for branch in repository.branches:
-        if branch != repositories.PULL_REQUEST:
-            yield f"branch {value_shown(branch)} of"
-    if not repository.branches:
-        yield "branches, all others, of"
-    if repository.takes_pull_requests:
-        yield "pull requests of"

@@ -24,7 +24,8 @@ from pulseload import headers, kafka
 from pulseload.errors import Failure
 from pulseload.headers import Header
 from pulseload.repositories import Repositories
-from pulseload.settings import Kind, Settings
+from pulseload.settings import Settings
+from pulseload.sources import Kind
 from pulseload.topics import PUSHES_INBOX
 
 NAME: Final = "github-pushes"

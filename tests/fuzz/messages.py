@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pipeline.validation import Validation
 from pulseload.headers import Header
 from pulseload.repositories import Repositories, Repository
-from pulseload.settings import Source
+from pulseload.sources import Source
 from tests.examples import HG_ROOT, REVISION, Message
 from tests.fuzz.documents import JOBS, PUSHES, near
 

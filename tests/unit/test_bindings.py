@@ -9,7 +9,7 @@ import pytest
 
 from bridges import bindings
 from bridges.bindings import Binding, UnknownBindings
-from pulseload.settings import Source
+from pulseload.sources import Source
 
 QUEUE = "queue/me/jobs"
 SOURCES = [

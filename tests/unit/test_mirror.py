@@ -10,7 +10,7 @@ from bridges.deliveries import Delivery
 from bridges.mirror import CC_MAX_BYTES, KEY_MAX_BYTES, READ_MAX_BYTES, Mirror, key
 from bridges.record import KEPT_BYTES, Record, too_large
 from pulseload import headers, topics
-from pulseload.settings import Kind, Source
+from pulseload.sources import Kind, Source
 from tests.examples import OTHER_REVISION, REVISION, REVISION_HASH, body, hg_push, job, job_2016
 
 JOBS = "exchange/taskcluster-treeherder/v1/jobs"

@@ -7,7 +7,8 @@ import pytest
 import schemas
 from pipeline import jobs
 from pulseload import settings, topics
-from pulseload.settings import Settings, Source
+from pulseload.settings import Settings
+from pulseload.sources import Kind, Source
 from tests.unit.settings_files import load, refused
 
 
@@ -52,7 +53,7 @@ def test_every_default_and_example_is_allowed_by_its_own_schema(tmp_path: Path) 
 def test_the_schema_names_what_the_code_knows() -> None:
     known = schemas.load("settings")["properties"]
     source = known["pulse_data_ingestion_sources"]["items"]["properties"]
-    assert set(source["kind"]["enum"]) == set(get_args(settings.Kind))
+    assert set(source["kind"]["enum"]) == set(get_args(Kind))
     assert set(source["profile"]["enum"]) == set(jobs.PROFILES)
     assert tuple(known["pulseload_stages"]["items"]["enum"]) == settings.STAGES
     assert set(known) == {field.name for field in fields(Settings)}

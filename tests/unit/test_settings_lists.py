@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from pulseload.settings import Source
+from pulseload.sources import Source
 from tests.unit.settings_files import load, refused
 
 

@@ -13,7 +13,7 @@ from pipeline.validation import NAMED_AT_MOST, OUTPUTS, STAGE, Validation
 from pulseload import headers, topics
 from pulseload.partitions import partition_of
 from pulseload.repositories import Repositories, Repository
-from pulseload.settings import Source
+from pulseload.sources import Source
 from tests.examples import (
     GITHUB,
     HG_ROOT,
