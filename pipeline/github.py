@@ -192,10 +192,16 @@ def _commits(body: dict[str, Any], head: str, *, fresh: bool) -> Sequence[Commit
     """
     lists: tuple[Any, ...] = (body.get("commits"), [body.get("head_commit")])
     for listed in lists:
-        tip = _sha(listed[-1], "id") if isinstance(listed, list) and listed else ""
+        tip = _id(listed[-1]) if isinstance(listed, list) and listed else ""
         if tip and (fresh or tip == head):
-            return [commit for commit in listed if _sha(commit, "id")]
+            return [commit for commit in listed if _id(commit)]
     return []
+
+
+def _id(commit: Any) -> str:
+    """Return the name of a commit that is there; nothing where there is none."""
+    found = _sha(commit, "id")
+    return "" if found == NONE else found
 
 
 def _lacking(**told: str) -> Refusal | None:

@@ -77,7 +77,9 @@ def test_long_names_are_cut_to_what_a_record_takes() -> None:
     assert record["revisions"][0]["author"] == f"{'n' * 2_000} <{'e' * 2_000}>"
 
 
-@pytest.mark.parametrize("odd", [{}, {"id": "tip"}, {"id": None}, {"id": 5}, None, 5, "tip"])
+@pytest.mark.parametrize(
+    "odd", [{}, {"id": "tip"}, {"id": ZEROS}, {"id": None}, {"id": 5}, None, 5, "tip"]
+)
 def test_commits_without_an_id_are_left_out(odd: Any) -> None:
     message = github_push(commits=[odd, github_commit(2)])
     assert found(message)["revisions"] == [revision(2)]
