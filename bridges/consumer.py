@@ -21,6 +21,10 @@ TAKE_MESSAGES: Final = 500
 TAKE_BYTES: Final = 4 * 1_048_576
 """How many bytes of bodies are enough for once."""
 
+READ_BYTES: Final = 8_192
+"""How much is asked of the system at once. More would be copied about for longer, as amqp moves
+what is left with each piece that it takes."""
+
 LINGER: Final = 0.001
 """Seconds to wait for one more message before those that came are handed on."""
 
@@ -85,12 +89,17 @@ class Consumer:
         }
         try:
             # kombu's own `connect` would connect again by itself, now and later.
-            return connection.transport.establish_connection()
+            connected = connection.transport.establish_connection()
         except _ERRORS as error:
             failure = amqp.failure(url, error)
             if isinstance(error, amqp.LOGIN_ERRORS):
                 raise LoginRefused(*failure.args) from error
             raise failure from error
+        # amqp asks for what is missing of a frame, nine times a message; it keeps what is too much.
+        transport = connected.transport
+        receive = transport._quick_recv
+        transport._quick_recv = lambda wanted: receive(max(wanted, READ_BYTES))
+        return connected
 
     def _deliver(self, delivery: Delivery) -> None:
         if self._lost is None:
