@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import faust
+import mode.loop
 from aiokafka.errors import KafkaError
 from faust.tables import TableManager
 
@@ -232,6 +233,8 @@ def _connect(app: faust.App, chosen: Sequence[Stage], ownership: Ownership, endi
     app.on_before_shutdown.connect(shutdown, weak=False)
 
 
+# A transaction is some ten answers to wait for, each a turn of the loop.
+mode.loop.use("uvloop")
 configured = _loaded()
 try:
     state_folder = StateFolder(configured.pulseload_home, configured.pulseload_instance_id)

@@ -6,6 +6,8 @@ aiokafka has no request that asks for them: it stops at version 5 of Metadata, i
 import asyncio
 import base64
 from collections.abc import Collection
+from functools import lru_cache
+from io import BytesIO
 from typing import Any, Final
 
 from aiokafka.client import AIOKafkaClient
@@ -94,6 +96,17 @@ class MetadataResponse(Response):  # type: ignore[misc]
         ),
         ("tags", TaggedFields),
     )
+
+    @classmethod
+    def decode(cls, data: BytesIO | bytes) -> "MetadataResponse":
+        """Return what Kafka's bytes say."""
+        return _decoded(data if isinstance(data, bytes) else data.read())
+
+
+@lru_cache(maxsize=16)
+def _decoded(answer: bytes) -> MetadataResponse:
+    """Each transaction asks, and the answer is nearly always the same."""
+    return MetadataResponse(*MetadataResponse.SCHEMA.decode(BytesIO(answer)))
 
 
 class _MetadataRequest(RequestStruct):  # type: ignore[misc]
