@@ -25,8 +25,9 @@ from tests.examples import (
     push,
     task_id,
 )
+from tests.pushlogs import Server
 from tests.system.bridging import at_work
-from tests.system.harness import System
+from tests.system.harness import BIN, System
 
 JOBS = "exchange/taskcluster-treeherder/v1/jobs"
 HG = "exchange/hgpushes/v1"
@@ -37,7 +38,7 @@ TABLE = topics.changelog("pulseload", joining.PUSHES)
 PENDING = topics.changelog("pulseload", joining.PENDING)
 
 REPOSITORIES = [
-    {"name": "try", "url": f"{HG_ROOT}/try"},
+    {"name": "try", "url": f"{HG_ROOT}/try", "pushlog": False},
     {"name": "lamp", "url": f"{GITHUB}.git", "kind": "git", "branches": ["main"]},
     {"name": "lamp-next", "url": GITHUB, "kind": "git", "branches": ["next/*", "tag"]},
     {"name": "lamp-prs", "url": GITHUB, "kind": "git", "branches": ["pull request"]},
@@ -45,13 +46,19 @@ REPOSITORIES = [
 
 
 @pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with Server(["told"]) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
 def system(
-    kafka: Kafka, rabbitmq: RabbitMQ, tmp_path_factory: pytest.TempPathFactory
+    kafka: Kafka, rabbitmq: RabbitMQ, server: Server, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[System]:
     """A bridge and a worker at work; each test has jobs and pushes of its own."""
     folder = tmp_path_factory.mktemp("push-sources")
     exchanges = (JOBS, HG, HG_EVENTS, PUSHES, PULL_REQUESTS)
-    repositories = json.dumps(REPOSITORIES)
+    repositories = json.dumps([*REPOSITORIES, *server.rows()])
     with at_work(kafka, rabbitmq, folder, exchanges, PULSELOAD_REPOSITORIES=repositories) as system:
         yield system
     assert system.read(topics.PUSHES_DEAD_LETTER) == []
@@ -122,6 +129,45 @@ def test_jobs_before_between_and_after_what_two_sources_tell(system: System) -> 
     known(system, "try", early)
     sent(system, 5, "try", tip)
     assert joined(system, 1, 2, 3, 4, 5) == [poor, poor, poor, full, full]
+
+
+def test_jobs_before_between_and_after_what_three_sources_tell(
+    system: System, server: Server
+) -> None:
+    server["told"].push(changesets=2)
+    tip, other = server["told"].revisions()[0], f"{0x102:040x}"
+    announced = hg_push(
+        repo_url=server.url("told"),
+        heads=[tip],
+        pushlog_pushes=[{"pushid": 1, "user": "user-1@example.com"}],
+    )
+    sent(system, 91, "told", tip)
+    waiting(system, 91)
+    system.pulse.publish(HG, announced, routing_key="told")
+    known(system, "told", tip, "push_id")
+    sent(system, 92, "told", tip)
+    joined(system, 91, 92)
+    pushlog = system.program("pushlog", str(BIN / "pulseload"), "pushlog", PUSHLOG_INTERVAL="1s")
+    known(system, "told", tip, "revisions")
+    sent(system, 93, "told", tip)
+    joined(system, 91, 92, 93)
+    own = {"project": "told", "revision": tip, "revision_hash": "ab" * 20}
+    system.produce(topics.PUSHES_INBOX, body(own))
+    known(system, "told", tip, "revision_hash")
+    # Pulse delivers at least once.
+    announced["payload"]["heads"].append(other)
+    system.pulse.publish(HG, announced, routing_key="told")
+    known(system, "told", other)
+    sent(system, 94, "told", tip)
+    first, second, third, last = joined(system, 91, 92, 93, 94)
+    assert first == second
+    assert first.keys() == {"project", "revision", "author", "push_id", "url"}
+    assert {key: third[key] for key in first} == first
+    assert [one["revision"] for one in third["revisions"]] == [
+        one["node"] for one in server["told"].pushes[1]["changesets"]
+    ]
+    assert last == {**third, "revision_hash": own["revision_hash"]}
+    assert pushlog.terminate() == 0
 
 
 def test_the_richer_source_may_be_the_first(system: System) -> None:
