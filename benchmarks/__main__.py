@@ -13,7 +13,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Final, cast
 
-from benchmarks import bridge, kills, latency, release, restore, throughput
+from benchmarks import bridge, kills, latency, release, restore, scaling, throughput, waiting
 from benchmarks.figures import Figure, Measure, table
 from benchmarks.ground import Ground
 from benchmarks.size import FULL, QUICK
@@ -27,6 +27,8 @@ MEASUREMENTS: Final[dict[str, Measure]] = {
     "release": release.measure,
     "bridge": bridge.measure,
     "latency": latency.measure,
+    "waiting": waiting.measure,
+    "scaling": scaling.measure,
     "kills": kills.measure,
 }
 

@@ -65,9 +65,9 @@ class Ground:
         self._programs.append(program)
         return program.start()
 
-    def trial(self, name: str) -> "Trial":
-        """Return a trial; every topic that pulseload needs is made anew."""
-        return Trial(self, name)
+    def trial(self, name: str, **env: str) -> "Trial":
+        """Return a trial with further settings; every topic that pulseload needs is made anew."""
+        return Trial(self, name, env)
 
     def close(self) -> None:
         """End everything and remove its folder."""
@@ -81,7 +81,7 @@ class Ground:
 class Trial:
     """Topics, a consumer group and a state folder that nothing else uses."""
 
-    def __init__(self, ground: Ground, name: str) -> None:
+    def __init__(self, ground: Ground, name: str, env: Mapping[str, str]) -> None:
         self.ground = ground
         self.name = name
         self.state = ground.home / name
@@ -89,6 +89,7 @@ class Trial:
             "KAFKA_URL": f"kafka://{ground.kafka.url}",
             "PULSELOAD_APP_ID": name,
             "PULSELOAD_HOME": str(self.state),
+            **env,
         }
         asyncio.run(_renew_topics(self.settings))
 

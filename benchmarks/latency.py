@@ -22,8 +22,11 @@ from benchmarks.writing import Written
 from pulseload import topics
 from pulseload.errors import Failure
 
-RATES: Final = (50, 500)
+RATES: Final = (50, 500, 2_000)
 """Messages a second."""
+
+MOST: Final = {(500, "p50"): 100.0, (500, "p99"): 300.0}
+"""How many milliseconds it may take."""
 
 PUSHES: Final = 20
 
@@ -35,6 +38,7 @@ class Taken:
     rate: int
     p50: float
     p99: float
+    p999: float
     longest: float
 
 
@@ -48,9 +52,14 @@ class Latency:
     def figures(self) -> Sequence[Figure]:
         """The figures."""
         return [
-            Figure(f"Pulse to jobs.joined at {one.rate}/s, {name}", "ms", [value])
+            Figure(
+                f"Pulse to jobs.joined at {one.rate:,}/s, {name}",
+                "ms",
+                [value],
+                most=MOST.get((one.rate, name)),
+            )
             for one in self.steady
-            for name, value in (("p50", one.p50), ("p99", one.p99))
+            for name, value in (("p50", one.p50), ("p99", one.p99), ("p99.9", one.p999))
         ]
 
 
@@ -67,7 +76,15 @@ def measure(ground: Ground, size: Size) -> Latency:
     for rate, seconds in [(RATES[0], 1), *((rate, size.seconds) for rate in RATES)]:
         taken = asyncio.run(_steady(trial, rate, range(first, first + rate * seconds)))
         first += rate * seconds
-        steady.append(Taken(rate, percentile(taken, 50), percentile(taken, 99), max(taken)))
+        steady.append(
+            Taken(
+                rate,
+                percentile(taken, 50),
+                percentile(taken, 99),
+                percentile(taken, 99.9),
+                max(taken),
+            )
+        )
     bridge.end()
     worker.end()
     return Latency(steady[1:])

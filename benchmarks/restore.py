@@ -22,7 +22,7 @@ from pipeline.runtime.restore import FETCH_BYTES, POLL_RECORDS
 from pulseload import topics
 from pulseload.errors import Failure
 
-ROWS_PER_SECOND: Final = 50_000
+ROWS_PER_SECOND: Final = 80_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,17 +1,24 @@
 """How much is measured."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """What the measurements take: counts, and seconds of a steady load."""
+    """What the measurements take: counts, and seconds of a steady load.
+
+    `released` and `waiting` are tried one after the other, and so are `workers` and `partitions`.
+    """
 
     runs: int
     jobs: int
     waiting_rows: int
-    released: int
+    released: Sequence[int]
+    waiting: Sequence[int]
+    workers: Sequence[int]
+    partitions: Sequence[int]
     messages: int
     seconds: int
     kills: int
@@ -21,12 +28,24 @@ FULL: Final = Size(
     runs=3,
     jobs=60_000,
     waiting_rows=200_000,
-    released=10_000,
+    released=(1_000, 10_000, 100_000),
+    waiting=(0, 100_000, 1_000_000),
+    workers=(1, 2, 4),
+    partitions=(1, 4, 16, 64),
     messages=100_000,
     seconds=20,
     kills=50,
 )
 QUICK: Final = Size(
-    runs=1, jobs=4_000, waiting_rows=8_000, released=1_000, messages=5_000, seconds=3, kills=3
+    runs=1,
+    jobs=4_000,
+    waiting_rows=8_000,
+    released=(200, 1_000),
+    waiting=(0, 2_000),
+    workers=(1, 2),
+    partitions=(1, 4),
+    messages=5_000,
+    seconds=3,
+    kills=3,
 )
 """Enough to see that all works; its figures say little."""

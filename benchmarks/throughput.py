@@ -86,13 +86,18 @@ def measure(ground: Ground, size: Size) -> Throughput:
     worker, plain, waited = [], [], []
     for number in range(size.runs):
         trial = ground.trial(f"throughput-{number}")
-        _announce_early(trial, plan)
-        trial.write(topics.JOBS_INBOX, map(Written, plan.jobs()))
-        run, share = _worker(trial, plan)
-        worker.append(run)
-        waited.append(share)
+        worker.append(run_once(trial, plan))
+        late = {record.key for record in trial.read(trial.changelog("pending-jobs"))}
+        waited.append(100 * len(late) / size.jobs)
         plain.append(_plain(trial, size.jobs))
     return Throughput(worker, plain, waited)
+
+
+def run_once(trial: Trial, plan: Plan) -> Run:
+    """Measure one worker on all of a plan; other jobs may be waiting there."""
+    _announce_early(trial, plan)
+    trial.write(topics.JOBS_INBOX, map(Written, plan.jobs()))
+    return _worker(trial, plan)
 
 
 def _announce_early(trial: Trial, plan: Plan) -> None:
@@ -103,7 +108,7 @@ def _announce_early(trial: Trial, plan: Plan) -> None:
     program.end()
 
 
-def _worker(trial: Trial, plan: Plan) -> tuple[Run, float]:
+def _worker(trial: Trial, plan: Plan) -> Run:
     program = trial.worker()
     program.wait_for(WORKER_READY)
     began, spent = time.time(), program.cpu_seconds
@@ -113,9 +118,7 @@ def _worker(trial: Trial, plan: Plan) -> tuple[Run, float]:
     busy = (program.cpu_seconds - spent) / jobs
     peak = program.peak_mib
     program.end()
-    ended = _check(trial, plan)
-    waited = {record.key for record in trial.read(trial.changelog("pending-jobs"))}
-    return Run(jobs / (ended - began), busy * 1e6, peak), 100 * len(waited) / jobs
+    return Run(jobs / (_check(trial, plan) - began), busy * 1e6, peak)
 
 
 async def _announce_late(trial: Trial, plan: Plan, program: Program) -> None:
