@@ -217,6 +217,10 @@ class Join:
         rounds take.
         """
         pending = kept.pending
+        if not pending.total:
+            # RocksDB would look through the marks of all that were deleted to see it.
+            pending.swept = b""
+            return
         if not pending.swept:
             # By one moment for all: none leaves before an older one of its push.
             pending.round_began = now

@@ -31,6 +31,10 @@ log = logging.getLogger(__name__)
 CACHE_BYTES: Final = 48 * 1_048_576
 """Blocks and write buffers of all stores of one process together."""
 
+BLOCK_BYTES: Final = 16_384
+"""How much is read at once. For each block and row of a file that is open, memory holds some bytes
+of index and filter: for a million waiting jobs about 8 MiB."""
+
 STALE_SECONDS: Final = DELETE_RETENTION_MS // 2_000
 """A copy not written for this long is dropped.
 
@@ -64,7 +68,9 @@ class _Shared:
     def options(self) -> Options:
         table = BlockBasedOptions()
         table.set_block_cache(self.cache)
-        table.set_cache_index_and_filter_blocks(True)
+        table.set_block_size(BLOCK_BYTES)
+        # In the cache they would push each other out, and each row would cost an index read anew.
+        table.set_cache_index_and_filter_blocks(False)
         table.set_bloom_filter(10, False)
         options = Options(raw_mode=True)
         options.create_if_missing(True)
@@ -109,6 +115,8 @@ class StoreRows:
         cut = len(self._prefix)
         options = ReadOptions()
         options.set_iterate_upper_bound(_after(whole))
+        # A row is looked at once then: what is read one by one stays at hand.
+        options.fill_cache(False)
         rows = self._db.iter(options)
         rows.seek(low)
         while rows.valid():
