@@ -83,6 +83,14 @@ class Program:
         self.check()
         return Path(f"/proc/{self._process.pid}/{name}").read_text()
 
+    def freeze(self) -> None:
+        """Have it stand still, for seconds: Kafka soon takes it for dead."""
+        self._process.signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Have it go on."""
+        self._process.signal(signal.SIGCONT)
+
     def end(self) -> None:
         """Ask it to end, and raise Failure unless it ends well."""
         self._process.signal(signal.SIGTERM)

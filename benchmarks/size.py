@@ -26,7 +26,7 @@ class Size:
 
 FULL: Final = Size(
     runs=3,
-    jobs=60_000,
+    jobs=120_000,
     waiting_rows=200_000,
     released=(1_000, 10_000, 100_000),
     waiting=(0, 100_000, 1_000_000),

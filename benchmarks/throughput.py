@@ -86,31 +86,31 @@ def measure(ground: Ground, size: Size) -> Throughput:
     worker, plain, waited = [], [], []
     for number in range(size.runs):
         trial = ground.trial(f"throughput-{number}")
-        worker.append(run_once(trial, plan))
+        worker.append(_run(trial, plan))
         late = {record.key for record in trial.read(trial.changelog("pending-jobs"))}
         waited.append(100 * len(late) / size.jobs)
         plain.append(_plain(trial, size.jobs))
     return Throughput(worker, plain, waited)
 
 
-def run_once(trial: Trial, plan: Plan) -> Run:
-    """Measure one worker on all of a plan; other jobs may be waiting there."""
-    _announce_early(trial, plan)
-    trial.write(topics.JOBS_INBOX, map(Written, plan.jobs()))
-    return _worker(trial, plan)
-
-
-def _announce_early(trial: Trial, plan: Plan) -> None:
-    """Let a worker get to know the pushes that are not late, before there are any jobs."""
-    trial.write(topics.PUSHES_INBOX, map(_push, plan.early))
+def _run(trial: Trial, plan: Plan) -> Run:
     program = trial.worker("early")
-    trial.settle([trial.changelog("pushes")], len(plan.early), program)
+    announce_early(trial, plan, program)
     program.end()
-
-
-def _worker(trial: Trial, plan: Plan) -> Run:
+    trial.write(topics.JOBS_INBOX, map(Written, plan.jobs()))
     program = trial.worker()
     program.wait_for(WORKER_READY)
+    return through(trial, plan, program)
+
+
+def announce_early(trial: Trial, plan: Plan, program: Program) -> None:
+    """Let a worker get to know the pushes that are not late, before there are any jobs."""
+    trial.write(topics.PUSHES_INBOX, map(_push, plan.early))
+    trial.settle([trial.changelog("pushes")], len(plan.early), program)
+
+
+def through(trial: Trial, plan: Plan, program: Program) -> Run:
+    """Measure a worker that has all jobs of a plan before it, from now on, and end it."""
     began, spent = time.time(), program.cpu_seconds
     asyncio.run(_announce_late(trial, plan, program))
     jobs = len(plan.pushes_of)

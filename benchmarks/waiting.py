@@ -7,6 +7,7 @@ from typing import Final
 from benchmarks import load, throughput
 from benchmarks.figures import Figure
 from benchmarks.ground import Ground, Trial
+from benchmarks.load import Plan
 from benchmarks.size import Size
 from benchmarks.throughput import Run
 from benchmarks.writing import Written
@@ -56,8 +57,18 @@ def measure(ground: Ground, size: Size) -> Waiting:
         for rows, own in zip(size.waiting, runs, strict=True):
             trial = ground.trial(f"waiting-{number}-{rows}")
             _fill(trial, rows)
-            own.append(throughput.run_once(trial, load.plan(size.jobs)))
+            own.append(_run(trial, load.plan(size.jobs)))
     return Waiting(size.waiting, runs)
+
+
+def _run(trial: Trial, plan: Plan) -> Run:
+    """Measure a worker that is long at work: it has counted what waits."""
+    program = trial.worker()
+    throughput.announce_early(trial, plan, program)
+    program.freeze()
+    trial.write(topics.JOBS_INBOX, map(Written, plan.jobs()))
+    program.thaw()
+    return throughput.through(trial, plan, program)
 
 
 def _fill(trial: Trial, rows: int) -> None:
