@@ -6,6 +6,7 @@ import time
 from asyncio import sleep
 from collections.abc import Mapping
 from contextlib import suppress
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -15,6 +16,7 @@ from yarl import URL
 
 import pulseload
 from bridges.github import answers
+from bridges.pauses import retry_after
 from pipeline.github import Commit
 
 TRIES: Final = 6
@@ -169,8 +171,9 @@ def _refused(path: str, status: int, headers: Mapping[str, Any], body: bytes | b
 
 def _wait(headers: Mapping[str, Any]) -> float | None:
     """Return the seconds that an answer asks to wait, bounded, or None."""
-    with suppress(KeyError, ValueError):
-        return _bounded(float(headers["Retry-After"]))
+    asked = retry_after(headers.get("Retry-After"), datetime.now(UTC))
+    if asked is not None:
+        return asked
     with suppress(KeyError, ValueError):
         if int(headers["X-RateLimit-Remaining"]) == 0:
             return _bounded(float(headers["X-RateLimit-Reset"]) - time.time() + 1)

@@ -22,7 +22,7 @@ from aiohttp import (
 )
 from yarl import URL
 
-from bridges.pushlog.pauses import retry_after
+from bridges.pauses import retry_after
 from pulseload import __version__
 from pulseload.amqp import shown
 

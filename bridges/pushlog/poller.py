@@ -8,10 +8,10 @@ from typing import NoReturn
 
 from yarl import URL
 
+from bridges.pauses import Pauses
 from bridges.pushlog.answers import Answer, Malformed, read
 from bridges.pushlog.client import Client, TooMuch, TooSlow, Trouble
 from bridges.pushlog.ledger import Ledger, Lost
-from bridges.pushlog.pauses import Pauses
 from bridges.pushlog.position import Batch, Page, Position
 from bridges.pushlog.records import record
 from pulseload.amqp import shown

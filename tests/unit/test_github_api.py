@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import schemas
+from bridges import pauses
 from bridges.github import answers, bridge, client
 from bridges.github.client import Client
 from pipeline import github
@@ -96,6 +97,24 @@ def test_a_commit_may_lack_people(person: Any) -> None:
     record = pull_request().known_with(answers.commits([bare]))
     assert record["revisions"] == [{"revision": HEAD, "comment": "m"}]
     assert not {"author", "push_timestamp", "head_revision"} & record.keys()
+
+
+@pytest.mark.parametrize(
+    ("listed", "wanted"),
+    [
+        ([1, 2], [[1, 2]]),
+        ([1, 2, 3], [[1, 2], [1, 2, 3]]),
+        ([2, 3], [[2], [2, 3]]),
+        ([1, 3], [[1, 3]]),
+        ([], []),
+    ],
+)
+def test_the_head_that_was_announced_has_its_own_list(
+    listed: list[int], wanted: list[list[int]]
+) -> None:
+    told = answers.commits([row(number) for number in listed])
+    lists = bridge._lists(HEAD, told)
+    assert [numbers(list(one)) for one in lists] == wanted
 
 
 def test_a_record_keeps_as_many_commits_as_there_is_room_for() -> None:
@@ -202,9 +221,10 @@ def test_a_server_that_is_not_there_is_tried_again(waits: list[float]) -> None:
         (403, {"Retry-After": "17"}, 17, 17),
         (429, {"Retry-After": "17"}, 17, 17),
         (503, {"Retry-After": "0"}, 0, 0),
-        (429, {"Retry-After": "1e9"}, client.LONGEST_WAIT, client.LONGEST_WAIT),
-        (429, {"Retry-After": "nan"}, 0, 0),
-        (429, {"Retry-After": "Wed, 21 Oct 2026 07:28:00 GMT"}, 0.5, 1),
+        (429, {"Retry-After": "1000000000"}, pauses.LONGEST_ASKED, pauses.LONGEST_ASKED),
+        (429, {"Retry-After": "nan"}, 0.5, 1),
+        (429, {"Retry-After": "Wed, 21 Oct 2020 07:28:00 GMT"}, 0, 0),
+        (403, {"Retry-After": "Wed, 21 Oct 2420 07:28:00 GMT"}, 3_600, 3_600),
         (403, {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "+60"}, 50, 62),
         (403, {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "-60"}, 0, 0),
         (429, {"X-RateLimit-Remaining": "5", "X-RateLimit-Reset": "+60"}, 0.5, 1),

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import pytest
 from yarl import URL
 
-from bridges.pushlog import pauses
+from bridges import pauses
 from bridges.pushlog.client import Client, TooMuch, TooSlow, Trouble
 from bridges.pushlog.ledger import Fenced, Ledger, Lost
 from bridges.pushlog.poller import Poller

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridges.pushlog import pauses
+from bridges import pauses
+from bridges.pauses import LONGEST, LONGEST_ASKED, Pauses, retry_after
 from bridges.pushlog.answers import Answer, Changeset, Entry, Malformed
-from bridges.pushlog.pauses import LONGEST, LONGEST_ASKED, Pauses, retry_after
 from bridges.pushlog.position import BELIEVED, BELIEVED_AFTER, PAGE, Page, Position
 from tests.pushlogs import node
 
