@@ -23,10 +23,10 @@ _PUSH: Final = "changegroup.1"
 def read(document: dict[str, Any], repositories: Repositories) -> Found:
     """Return the pushes of a message: one for each head.
 
-    Who pushed, and the push's number, are taken where all entries of the pushlog agree: of
-    several, none says which head it belongs to. `time` is never taken: it is ten times the UNIX
-    time in many messages. An event of another type than a push is ignored, as the documentation
-    asks for.
+    Who pushed, and the push's number, are taken of the latest entry of the pushlog where there is
+    one head, else where all entries agree: none says which head it belongs to. `time` is never
+    taken: it is ten times the UNIX time in many messages. An event of another type than a push is
+    ignored, as the documentation asks for.
     """
     payload = document.get("payload")
     if isinstance(payload, dict) and "type" in payload:
@@ -45,7 +45,8 @@ def read(document: dict[str, Any], repositories: Repositories) -> Found:
     repository = repositories.by_url(payload["repo_url"])
     if repository is None:
         return Ignored(plain(payload["repo_url"]), "no active repository has this address")
-    known = _known(_entries(payload))
+    heads = list(dict.fromkeys(head.strip() for head in payload["heads"]))
+    known = _known(_entries(payload), alone=len(heads) == 1)
     return [
         {
             "project": repository.name,
@@ -53,7 +54,7 @@ def read(document: dict[str, Any], repositories: Repositories) -> Found:
             "url": f"{plain(repository.url)}/rev/{head}",
             **known,
         }
-        for head in dict.fromkeys(head.strip() for head in payload["heads"])
+        for head in heads
     ]
 
 
@@ -67,8 +68,10 @@ def _entries(payload: dict[str, Any]) -> Sequence[dict[str, Any]]:
     return [entry if isinstance(entry, dict) else {} for entry in listed]
 
 
-def _known(entries: Sequence[dict[str, Any]]) -> Push:
-    """Return what all entries of the pushlog say alike, and so of every head."""
+def _known(entries: Sequence[dict[str, Any]], *, alone: bool) -> Push:
+    """Return what the latest entry says of a head that is alone, or all alike of every head."""
+    if alone and all(number(entry.get("pushid")) is not None for entry in entries):
+        entries = sorted(entries, key=lambda entry: number(entry["pushid"]) or 0)[-1:]
     users = {text(entry.get("user")) for entry in entries}
     numbers = {number(entry.get("pushid")) for entry in entries}
     known: Push = {}

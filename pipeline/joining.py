@@ -20,7 +20,7 @@ from typing import Final, NamedTuple
 from weakref import WeakKeyDictionary
 
 from pipeline import dead_letters, pushes
-from pipeline.lifecycle import JobStates, known_result, update_of, verdict
+from pipeline.lifecycle import ROUNDS, JobStates, known_result, update_of, verdict
 from pipeline.pending import Pending, Waiting
 from pipeline.runtime.draft import Draft
 from pipeline.runtime.records import Record
@@ -186,7 +186,7 @@ class Join:
             return
         known = table.get(key)
         try:
-            push = pushes.merge(known, value)
+            push = pushes.merge(known, value, key)
         except ValueError as error:
             message = f"no push record ({error}): write pushes to {topics.PUSHES_INBOX}"
             _refuse(draft, topics.PUSHES_DEAD_LETTER, record, message)
@@ -196,7 +196,8 @@ class Join:
             _refuse(draft, topics.PUSHES_DEAD_LETTER, record, message, dead_letters.INVALID_PUSH)
             return
         if known is None:
-            yield from _release_all(draft, kept, key, push)
+            late = record.timestamp - self._memory_ms // ROUNDS
+            yield from _release_all(draft, kept, key, push, record.timestamp, late)
         if push != known:
             table.put(key, push)
 
@@ -205,7 +206,9 @@ class Join:
         kept = yield from self._counted(draft)
         yield from self._expire_due(now, draft, kept)
         pending = kept.pending.table
-        for _ in kept.states.sweep(now, self._memory_ms, lambda key: pending.get(key) is not None):
+        for _ in kept.states.sweep(
+            now, self._memory_ms, self._max_age_ms, lambda key: pending.get(key) is not None
+        ):
             if draft.due:
                 yield
 
@@ -241,10 +244,13 @@ class Join:
             pending.swept = b""
 
 
-def _release_all(draft: Draft, kept: Kept, push_key: bytes, push: bytes) -> Iterator[None]:
+def _release_all(
+    draft: Draft, kept: Kept, push_key: bytes, push: bytes, now: int, late: int
+) -> Iterator[None]:
+    """Let a push's jobs out; those that came before `late` are remembered from `now` on."""
     for key, row in kept.pending.table.scan(group(push_key)):
         job = Waiting.unpack(row)
-        reason, previous = kept.states.release(job.job_id, job.job)
+        reason, previous = kept.states.release(job.job_id, job.job, now, late)
         if reason is None or previous is None:
             value = joined(job.job, push, known_result(dict(job.headers).get(JOB_RESULT)))
             given = [header for header in job.headers if header[0] not in (JOB_ID, JOB_RESULT)]

@@ -189,13 +189,20 @@ class JobStates:
         taken = [*before.taken, update][-MAX_UPDATES:]
         self._table.put(job_id, Memory(since, taken, waiting, floor).pack())
 
-    def release(self, job_id: bytes, job: bytes) -> Verdict:
+    def release(self, job_id: bytes, job: bytes, now: int, late: int) -> Verdict:
         """Judge an update that waited and has met its push, by what was joined since it came.
 
-        Only where a job named several pushes can that be a later state.
+        Only where a job named several pushes can that be a later state. A job whose latest update
+        came before `late` is remembered as if it had come `now`: it counts from the joining.
         """
         row = self._table.get(job_id)
-        if row is None or not row[_HEAD.size - 1] >> _COUNT_BITS:
+        if row is None:
+            return GOES_ON
+        since, count = _HEAD.unpack_from(row)
+        if since < late:
+            row = _HEAD.pack(now, count) + row[_HEAD.size :]
+            self._table.put(job_id, row)
+        if not count >> _COUNT_BITS:
             return GOES_ON
         memory, digest = Memory.unpack(row), _digest(job)
         update = next((one for one in memory.taken if one[1:] == digest), None)
@@ -219,9 +226,12 @@ class JobStates:
         elif len(taken) < len(memory.taken):
             self._table.put(job_id, memory._replace(taken=taken).pack())
 
-    def sweep(self, now: int, length: int, waits: Callable[[bytes], bool]) -> Iterator[None]:
+    def sweep(
+        self, now: int, length: int, max_age: int, waits: Callable[[bytes], bool]
+    ) -> Iterator[None]:
         """Forget jobs whose latest update came `length` ms ago, unless it still waits.
 
+        Of a job that has named several pushes another update may wait, for `max_age` ms at most.
         Each call looks at `SWEEP_ROWS` rows more; a round through all of them begins `ROUNDS`
         times within `length`, since most rows are not due. `waits` is asked whether a row of
         `pending-jobs` is there. Each `yield` is a place to commit.
@@ -232,7 +242,8 @@ class JobStates:
         for key, row in islice(rows, SWEEP_ROWS):
             self._swept = key
             memory = Memory.unpack(row)
-            if now - memory.since >= length and not (memory.waiting and waits(memory.waiting)):
+            kept = max(length, max_age + length // ROUNDS) if memory.floor else length
+            if now - memory.since >= kept and not (memory.waiting and waits(memory.waiting)):
                 self._table.put(key, None)
                 yield
         if next(rows, None) is None:

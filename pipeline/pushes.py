@@ -105,15 +105,16 @@ def load(value: bytes) -> Push:
     return document
 
 
-def merge(old: bytes | None, new: bytes) -> bytes:
-    """Return what two records that one name of a push has brought together know.
+def merge(old: bytes | None, new: bytes, key: bytes = b"") -> bytes:
+    """Return what two records that one key has brought together know.
 
     Where their revision is the same, what only one of them knows stays: a field, a commit's
     author or comment. Where they differ the one that lists more commits counts, and its list as
     a whole, so that a poorer record never takes the place of a richer one; of two that list as
-    many, the new one. Records of different revisions are never mixed: one whose revision is the
-    other's head or hash stands, else the new one. Raises ValueError where either is no push
-    record.
+    many, the new one. Records of different revisions are never mixed: the one whose revision the
+    key names stands, unless it lists no commits and the other does, as a pull request's last
+    listed commit may not be its head; where the key names neither, the new one. Raises ValueError
+    where either is no push record.
     """
     latest = load(new)
     if old is None or old == new:
@@ -122,8 +123,7 @@ def merge(old: bytes | None, new: bytes) -> bytes:
     if known["project"] != latest["project"]:
         return dump(latest)
     if known["revision"] != latest["revision"]:
-        meant = _besides(latest, known["revision"]) and not _besides(known, latest["revision"])
-        return dump(known if meant else latest)
+        return dump(_standing(known, latest, key))
     more, less = latest, known
     if len(known.get("revisions", ())) > len(latest.get("revisions", ())):
         more, less = known, latest
@@ -133,9 +133,12 @@ def merge(old: bytes | None, new: bytes) -> bytes:
     return dump(merged)
 
 
-def _besides(push: Push, name: str) -> bool:
-    """Whether a record has a name that is not its revision, but its head or hash."""
-    return name in (push.get("head_revision"), push.get("revision_hash"))
+def _standing(known: Push, latest: Push, key: bytes) -> Push:
+    """Return which of two records of different revisions stands under a key."""
+    for own, other in ((known, latest), (latest, known)):
+        if push_key(own["project"], own["revision"]) == key:
+            return other if other.get("revisions") and not own.get("revisions") else own
+    return latest
 
 
 def _commits(less: Iterable[Push], more: Iterable[Push]) -> list[Push]:

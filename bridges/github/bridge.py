@@ -9,7 +9,7 @@ time: a second one fences the first.
 import asyncio
 import logging
 import signal
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
@@ -131,22 +131,9 @@ async def _records(
             continue
         path = answers.question(announced)
         commits = await client.commits(path) if path else None
-        records = (_written(announced, listed) for listed in _lists(announced.head, commits or []))
-        carried = headers.carried(record.headers)
-        found += [(*written, carried) for written in records if written is not None]
+        if commits and (written := _written(announced, commits)) is not None:
+            found.append((*written, headers.carried(record.headers)))
     return found
-
-
-def _lists(head: str, commits: Sequence[Commit]) -> Iterator[Sequence[Commit]]:
-    """Yield the commits, and before them those up to the head where more came since.
-
-    Jobs of the head that was announced are then joined with what it was.
-    """
-    names = [commit["id"] for commit in commits[:-1]]
-    if head in names:
-        yield commits[: names.index(head) + 1]
-    if commits:
-        yield commits
 
 
 def _written(announced: Announced, commits: Sequence[Commit]) -> tuple[bytes, bytes] | None:

@@ -80,9 +80,11 @@ def _no_constant(name: str) -> NoReturn:
 def _entry(key: str, push: Any) -> Entry:
     if not _NUMBER.fullmatch(key) or int(key) > _HIGHEST:
         raise Malformed(f"it names a push {_shown(key)}")
-    if not isinstance(push, dict) or not isinstance(push.get("changesets"), list):
+    # Mercurial may leave out what is empty.
+    listed = (push.get("changesets") or []) if isinstance(push, dict) else None
+    if not isinstance(listed, list):
         raise Malformed(f"its push {key} has no list of changesets")
-    changesets = push["changesets"][-KEPT_CHANGESETS:]
+    changesets = listed[-KEPT_CHANGESETS:]
     user, date = _text(push.get("user")), _number(push.get("date"))
     return Entry(
         int(key),

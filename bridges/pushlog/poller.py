@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from typing import NoReturn
+from typing import Final, NoReturn
 
 from yarl import URL
 
@@ -19,6 +19,15 @@ from pulseload.errors import Failure
 from pulseload.repositories import Repository, plain
 
 log = logging.getLogger(__name__)
+
+
+RECALLED: Final = 1_000
+"""How many of its last pushes are taken of a repository that was reset: many may have come before
+that is sure."""
+
+
+class Unreadable(Trouble):
+    """An answer that is none of json-pushes."""
 
 
 class Poller:
@@ -75,6 +84,10 @@ class Poller:
         page = position.page
         try:
             answer = await self._answer(page)
+        except Unreadable:
+            # It may be one push that is odd: those before it can be taken.
+            position.fewer()
+            raise
         except (TooMuch, TooSlow) as trouble:
             if not position.fewer():
                 if not position.poorer():
@@ -96,7 +109,7 @@ class Poller:
                 "%s was reset: its last push is %s, not %s; going on with its latest",
                 *(self._repository.name, answer.last, page.start),
             )
-            self._position = Position(None)
+            self._position = Position(max(0, answer.last - RECALLED))
             return True
         return position.more
 
@@ -107,7 +120,8 @@ class Poller:
             answer = read(body)
             page.check(answer)
         except Malformed as error:
-            raise Trouble(f"{shown(str(self._url))}: no answer of json-pushes: {error}") from error
+            text = f"{shown(str(self._url))}: no answer of json-pushes: {error}"
+            raise Unreadable(text) from error
         return answer
 
     async def _take(self, batch: Batch) -> None:

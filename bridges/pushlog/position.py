@@ -7,6 +7,9 @@ from bridges.pushlog.answers import Answer, Entry, Malformed
 PAGE: Final = 50
 """How many push numbers are asked for at once, at most; more only where there seem to be none."""
 
+LATEST: Final = 10
+"""How many pushes json-pushes gives where it is not said which."""
+
 BELIEVED: Final = 3
 BELIEVED_AFTER: Final = 300.0
 """How many answers in a row must say that the log ends before the cursor, and for how many seconds.
@@ -90,7 +93,8 @@ class Position:
         if page.start is None or page.end is None:
             self.more = True
             oldest = [one.push_id for one in answer.pushes][:1]
-            return Batch((), max(oldest[0] - 1, 0) if oldest else answer.last)
+            # A push may have come since the server looked for pushes.
+            return Batch((), max(oldest[0] - 1 if oldest else answer.last - LATEST, 0))
         # The first ones, and the latest.
         self._below = [*self._below[: BELIEVED - 1], now] if answer.last < page.start else []
         if not answer.pushes:

@@ -99,24 +99,6 @@ def test_a_commit_may_lack_people(person: Any) -> None:
     assert not {"author", "push_timestamp", "head_revision"} & record.keys()
 
 
-@pytest.mark.parametrize(
-    ("listed", "wanted"),
-    [
-        ([1, 2], [[1, 2]]),
-        ([1, 2, 3], [[1, 2], [1, 2, 3]]),
-        ([2, 3], [[2], [2, 3]]),
-        ([1, 3], [[1, 3]]),
-        ([], []),
-    ],
-)
-def test_the_head_that_was_announced_has_its_own_list(
-    listed: list[int], wanted: list[list[int]]
-) -> None:
-    told = answers.commits([row(number) for number in listed])
-    lists = bridge._lists(HEAD, told)
-    assert [numbers(list(one)) for one in lists] == wanted
-
-
 def test_a_record_keeps_as_many_commits_as_there_is_room_for() -> None:
     told = [changed(row(number), "commit.message", "m" * 90_000) for number in range(1, 31)]
     written = bridge._written(pull_request(), answers.commits(told))

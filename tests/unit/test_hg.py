@@ -60,7 +60,6 @@ def test_every_head_is_a_push() -> None:
     [
         [],
         None,
-        [{"pushid": 1, "user": "one"}, {"pushid": 2, "user": "two"}],
         [{"pushid": 1, "user": "one"}, {}],
         [{}],
         [{"user": " "}],
@@ -131,6 +130,15 @@ def test_other_repositories_are_ignored(path: str) -> None:
     assert isinstance(hg.read(hg_push(repo_url="nowhere"), REPOSITORIES), Ignored)
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_head_that_is_alone_is_of_the_latest_entry(order: int) -> None:
+    entries = [{"pushid": "9", "user": "one"}, {"pushid": 10, "user": "two"}][::order]
+    (record,) = found(hg_push(pushlog_pushes=entries))
+    assert (record["author"], record["push_id"]) == ("two", 10)
+    pair = found(hg_push(heads=[REVISION, OTHER_REVISION], pushlog_pushes=entries))
+    assert not any({"author", "push_id"} & record.keys() for record in pair)
+
+
 def test_what_several_entries_say_alike_is_sure() -> None:
     entries = [{"pushid": 1, "user": "one"}, {"pushid": 2, "user": " one"}]
     records = found(hg_push(heads=[REVISION, OTHER_REVISION], pushlog_pushes=entries))
@@ -152,8 +160,12 @@ def test_every_head_is_a_push_whatever_the_pushlog_says(users: list[Any], heads:
     assert [record["revision"] for record in records] == tips
     names = {(user or "").strip() for user in users}
     for record in records:
-        assert ("author" in record) == (names in ({"one"}, {"two"}))
-        assert ("push_id" in record) == (len(users) == 1)
+        if heads > 1 or not users:
+            assert ("author" in record) == (names in ({"one"}, {"two"}))
+            assert ("push_id" in record) == (len(users) == 1)
+        else:
+            assert record.get("author", "") == (users[-1] or "").strip()
+            assert record["push_id"] == len(users) - 1
 
 
 def test_a_push_of_v2_is_one_of_v1() -> None:

@@ -166,9 +166,9 @@ class States:
     def judge(self, one: Update, job_id: bytes = b"a") -> Verdict:
         return verdict(self.states.recall(job_id).taken, one)
 
-    def sweep(self, now: int, *waiting: bytes) -> list[bytes]:
+    def sweep(self, now: int, *waiting: bytes, max_age: int = 3 * HOUR) -> list[bytes]:
         """Sweep once with an hour's memory, and return what is left."""
-        for _ in self.states.sweep(now, HOUR, lambda key: key in waiting):
+        for _ in self.states.sweep(now, HOUR, max_age, lambda key: key in waiting):
             self.commit()
         self.commit()
         return sorted(self.rows)
@@ -235,6 +235,25 @@ def test_a_job_that_waits_is_not_forgotten() -> None:
     task.commit()
     assert task.sweep(2 * HOUR, b"push\x000") == [b"a"]
     assert task.sweep(3 * HOUR, b"push\x001") == []
+
+
+def test_a_job_of_several_pushes_is_remembered_while_any_may_wait() -> None:
+    task = States()
+    task.states.take(b"a", NOTHING, update("pending"), 0, b"push", b"push\x000")
+    task.states.take(b"a", task.states.recall(b"a"), update("running"), 0, b"other")
+    task.commit()
+    assert task.sweep(3 * HOUR) == [b"a"]
+    assert task.states.release(b"a", b"pending ", 3 * HOUR, 0) == Verdict(b"stale", b"running")
+    assert task.sweep(3 * HOUR + HOUR // ROUNDS + HOUR) == []
+
+
+@pytest.mark.parametrize(("late", "since"), [(HOUR, HOUR), (HOUR + 1, 5 * HOUR)])
+def test_what_waited_long_is_remembered_from_its_joining(late: int, since: int) -> None:
+    task = States()
+    task.states.take(b"a", NOTHING, update("completed"), HOUR, b"push", b"push\x000")
+    before = task.states.recall(b"a")
+    assert task.states.release(b"a", b"completed ", 5 * HOUR, late) == Verdict(None, None)
+    assert task.states.recall(b"a") == before._replace(since=since)
 
 
 def test_a_sweep_looks_at_so_many_rows_at_a_time_and_rests_between_rounds() -> None:

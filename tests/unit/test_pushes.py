@@ -223,6 +223,9 @@ HEAD: dict[str, Any] = {"project": "try", "revision": OTHER_REVISION, "author": 
 LISTED = {**identity, "head_revision": OTHER_REVISION, "revisions": [{"revision": REVISION}]}
 """What a list that was asked for later tells: there was one commit more."""
 
+KEY = f"try:{REVISION}".encode()
+OTHER_KEY = f"try:{OTHER_REVISION}".encode()
+
 
 @pytest.mark.parametrize("field", ["head_revision", "revision_hash"])
 @pytest.mark.parametrize("order", [[0, 1], [1, 0], [0, 1, 0, 1]])
@@ -230,8 +233,27 @@ def test_who_has_the_name_as_revision_counts(order: list[int], field: str) -> No
     told = [HEAD, {**identity, field: OTHER_REVISION, "push_id": 3}]
     merged: bytes | None = None
     for number in order:
-        merged = pushes.merge(merged, body(told[number]))
+        merged = pushes.merge(merged, body(told[number]), OTHER_KEY)
     assert merged == pushes.dump(HEAD)
+
+
+@pytest.mark.parametrize("order", [[0, 1], [1, 0], [0, 1, 0, 1]])
+def test_a_head_without_commits_is_the_push_that_lists_some(order: list[int]) -> None:
+    merged: bytes | None = None
+    for number in order:
+        merged = pushes.merge(merged, body([HEAD, LISTED][number]), OTHER_KEY)
+    assert merged == pushes.dump(LISTED)
+    own = {**HEAD, "revisions": [{"revision": OTHER_REVISION}]}
+    assert pushes.merge(merged, body(own), OTHER_KEY) == pushes.dump(own)
+    assert pushes.merge(body(own), merged or b"", OTHER_KEY) == pushes.dump(own)
+
+
+@pytest.mark.parametrize("order", [[0, 1], [1, 0]])
+def test_each_of_two_may_be_the_others_head(order: list[int]) -> None:
+    told = [{**identity, "head_revision": OTHER_REVISION}, {**HEAD, "head_revision": REVISION}]
+    for key, wanted in ((KEY, told[0]), (OTHER_KEY, told[1])):
+        merged = pushes.merge(body(told[order[0]]), body(told[order[1]]), key)
+        assert merged == pushes.dump(wanted)
 
 
 def test_of_two_that_have_the_name_besides_the_later_stands() -> None:
@@ -265,7 +287,7 @@ def test_records_of_different_revisions_are_never_mixed(
     for told in orders:
         merged: bytes | None = None
         for record in told:
-            merged = pushes.merge(merged, body(record))
+            merged = pushes.merge(merged, body(record), KEY)
         result = pushes.load(merged or b"")
         for key in ("author", "url"):
             assert result.get(key) in (None, f"{key} of {result['revision']}")

@@ -71,7 +71,7 @@ def test_an_obsolete_push_has_no_changesets() -> None:
         (answer(pushes={"nine": entry("try", 9)}), 'it names a push "nine"'),
         (answer(pushes={"9" * 16: entry("try", 9)}), "it names a push"),
         (answer(pushes={"9": None}), "its push 9 has no list of changesets"),
-        (push(changesets=None), "its push 9 has no list of changesets"),
+        (push(changesets="none"), "its push 9 has no list of changesets"),
         (push(changesets=["tip"]), 'its push 9 has a changeset "tip"'),
         (push(changesets=[{}]), "its push 9 has a changeset null"),
     ],
