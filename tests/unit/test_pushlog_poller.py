@@ -107,3 +107,17 @@ def test_of_a_push_that_does_not_come_whole_only_the_revisions_are_asked_for(
     assert ["full" in one for one in client.asked] == [True] * 6 + [False, True]
     assert ledger.cursors == {"try": 1}
     assert caplog.text.count("try: of push 1 only the revisions are asked for: not so") == 1
+
+
+def test_an_odd_push_holds_up_only_what_is_behind_it(caplog: pytest.LogCaptureFixture) -> None:
+    log = Log("try")
+    log.push(9)
+    log.pushes[5]["changesets"][0]["node"] = "odd"
+
+    def page(end: int) -> bytes:
+        return body(log.answer({"version": "2", "full": "1", "startID": "0", "endID": str(end)}))
+
+    client = Answers(page(50), page(25), page(12), page(6), page(3))
+    assert poll(client).cursors == {"try": 3}
+    assert [one["endID"] for one in client.asked[:5]] == ["50", "25", "12", "6", "3"]
+    assert 'its push 5 has a changeset "odd"' in caplog.text

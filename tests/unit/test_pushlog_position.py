@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from bridges import pauses
 from bridges.pauses import LONGEST, LONGEST_ASKED, Pauses, retry_after
 from bridges.pushlog.answers import Answer, Changeset, Entry, Malformed
-from bridges.pushlog.position import BELIEVED, BELIEVED_AFTER, PAGE, Page, Position
+from bridges.pushlog.position import BELIEVED, BELIEVED_AFTER, PAGE, Batch, Page, Position
 from tests.pushlogs import node
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -55,6 +55,12 @@ def test_an_empty_repository_is_begun_at_its_beginning() -> None:
     assert take(position, answer(0)) == []
     assert position.cursor == 0
     assert take(position, answer(2, 1, 2)) == [1, 2]
+
+
+@pytest.mark.parametrize(("last", "cursor"), [(1, 0), (10, 0), (12, 2)])
+def test_a_push_may_have_come_since_the_server_looked_for_any(last: int, cursor: int) -> None:
+    position = Position(None)
+    assert position.heard(position.page, Answer(last, ()), 0) == Batch((), cursor)
 
 
 def test_page_by_page() -> None:
