@@ -13,7 +13,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Final, cast
 
-from benchmarks import bridge, kills, latency, release, restore, throughput
+from benchmarks import bridge, comparison, kills, latency, release, restore, throughput
 from benchmarks.figures import Figure, Measure, table
 from benchmarks.ground import Ground
 from benchmarks.size import FULL, QUICK
@@ -23,6 +23,7 @@ from pulseload.errors import Failure
 
 MEASUREMENTS: Final[dict[str, Measure]] = {
     "throughput": throughput.measure,
+    "peers": comparison.measure,
     "restore": restore.measure,
     "release": release.measure,
     "bridge": bridge.measure,

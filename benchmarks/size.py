@@ -15,6 +15,8 @@ class Size:
     messages: int
     seconds: int
     kills: int
+    compared: int
+    rounds: int
 
 
 FULL: Final = Size(
@@ -25,8 +27,18 @@ FULL: Final = Size(
     messages=100_000,
     seconds=20,
     kills=50,
+    compared=90_000,
+    rounds=5,
 )
 QUICK: Final = Size(
-    runs=1, jobs=4_000, waiting_rows=8_000, released=1_000, messages=5_000, seconds=3, kills=3
+    runs=1,
+    jobs=4_000,
+    waiting_rows=8_000,
+    released=1_000,
+    messages=5_000,
+    seconds=3,
+    kills=3,
+    compared=4_000,
+    rounds=1,
 )
 """Enough to see that all works; its figures say little."""

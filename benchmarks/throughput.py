@@ -8,7 +8,7 @@ from the first event to the last, as it tells itself.
 import asyncio
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -31,7 +31,7 @@ MEMORY_MIB: Final = 300
 """How much memory the worker may hold meanwhile."""
 
 _GLANCE: Final = 0.02
-_OUT: Final = (topics.JOBS_JOINED, topics.JOBS_DEAD_LETTER)
+OUT: Final = (topics.JOBS_JOINED, topics.JOBS_DEAD_LETTER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,30 +86,31 @@ def measure(ground: Ground, size: Size) -> Throughput:
     worker, plain, waited = [], [], []
     for number in range(size.runs):
         trial = ground.trial(f"throughput-{number}")
-        _announce_early(trial, plan)
+        announce_early(trial, plan)
         trial.write(topics.JOBS_INBOX, map(Written, plan.jobs()))
-        run, share = _worker(trial, plan)
+        run, share = go(trial, plan)
         worker.append(run)
         waited.append(share)
         plain.append(_plain(trial, size.jobs))
     return Throughput(worker, plain, waited)
 
 
-def _announce_early(trial: Trial, plan: Plan) -> None:
+def announce_early(trial: Trial, plan: Plan) -> None:
     """Let a worker get to know the pushes that are not late, before there are any jobs."""
-    trial.write(topics.PUSHES_INBOX, map(_push, plan.early))
+    trial.write(topics.PUSHES_INBOX, map(push_record, plan.early))
     program = trial.worker("early")
     trial.settle([trial.changelog("pushes")], len(plan.early), program)
     program.end()
 
 
-def _worker(trial: Trial, plan: Plan) -> tuple[Run, float]:
+def go(trial: Trial, plan: Plan) -> tuple[Run, float]:
+    """Let a worker go through the backlog; return its run, and which share of the jobs waited."""
     program = trial.worker()
     program.wait_for(WORKER_READY)
     began, spent = time.time(), program.cpu_seconds
-    asyncio.run(_announce_late(trial, plan, program))
+    asyncio.run(announce_late(trial, plan, program, _read))
     jobs = len(plan.pushes_of)
-    trial.settle(_OUT, jobs, program)
+    trial.settle(OUT, jobs, program)
     busy = (program.cpu_seconds - spent) / jobs
     peak = program.peak_mib
     program.end()
@@ -118,27 +119,46 @@ def _worker(trial: Trial, plan: Plan) -> tuple[Run, float]:
     return Run(jobs / (ended - began), busy * 1e6, peak), 100 * len(waited) / jobs
 
 
-async def _announce_late(trial: Trial, plan: Plan, program: Program) -> None:
-    """Write each late push once as many jobs as come before it have been read by the join stage."""
+async def _read(progress: Progress) -> float:
+    return await progress.read(topics.JOBS_VALID)
+
+
+async def announce_late(
+    trial: Trial, plan: Plan, program: Program, read: Callable[[Progress], Awaitable[float]]
+) -> None:
+    """Write each late push once as many jobs as come before it have been read by the join stage.
+
+    `read` tells how many jobs that stage has read.
+    """
     async with (
         Progress(trial) as progress,
         AIOKafkaProducer(bootstrap_servers=trial.servers) as producer,
     ):
         for push, after in plan.late:
             # Dead letters are not read there.
-            while await progress.read(topics.JOBS_VALID) < after * (1 - load.INVALID):
+            while await read(progress) < after * (1 - load.INVALID):
                 program.check()
                 await asyncio.sleep(_GLANCE)
-            await producer.send(topics.PUSHES_INBOX, *_push(push))
+            await producer.send(topics.PUSHES_INBOX, *push_record(push))
 
 
-def _push(push: int) -> Written:
+def push_record(push: int) -> Written:
+    """Return what announces a push."""
     return Written(load.push_record(push), load.push_key(push))
 
 
-def _check(trial: Trial, plan: Plan) -> float:
-    """Return when the last job was written; raises Failure unless each is once where it belongs."""
-    joined, dead = (trial.read(topic) for topic in _OUT)
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came out: jobs that did not, outputs there should not be, and when the last came."""
+
+    lost: int
+    repeated: int
+    ended: float
+
+
+def outcome(trial: Trial, plan: Plan) -> Outcome:
+    """Look at the outputs; raises Failure where one of them is not what it must be."""
+    joined, dead = (trial.read(topic) for topic in OUT)
     wanted = {
         load.job_id(number): None if number in plan.invalid else load.revision(push)
         for number, push in enumerate(plan.pushes_of)
@@ -146,13 +166,26 @@ def _check(trial: Trial, plan: Plan) -> float:
     found: list[tuple[str, str | None]] = [(record.json["taskId"], None) for record in dead]
     for record in joined:
         document = record.json
-        found.append((document["job"]["taskId"], document["push"]["revision"]))
-    if len(found) != len(wanted) or dict(found) != wanted:
+        job = document["job"]["taskId"]
+        if record.key != job.encode() or document["result"] not in ("success", "testfailed"):
+            raise Failure(f"the output of job {job} has key {record.key!r}, or a wrong result")
+        found.append((job, document["push"]["revision"]))
+    if strange := set(found) - wanted.items():
+        raise Failure(f"{len(strange)} outputs are wrong, such as {min(strange, key=str)}")
+    ended = max((record.timestamp for record in [*joined, *dead]), default=0) / 1_000
+    distinct = len(set(found))
+    return Outcome(len(wanted) - distinct, len(found) - distinct, ended)
+
+
+def _check(trial: Trial, plan: Plan) -> float:
+    """Return when the last job was written; raises Failure unless each is once where it belongs."""
+    found = outcome(trial, plan)
+    if found.lost or found.repeated:
         raise Failure(
-            f"of {len(wanted)} jobs {len(joined)} were joined and {len(dead)} became dead "
-            "letters, and not each of them once and in its place"
+            f"of {len(plan.pushes_of)} jobs {found.lost} were lost, and {found.repeated} outputs "
+            "were repeats"
         )
-    return max(record.timestamp for record in [*joined, *dead]) / 1_000
+    return found.ended
 
 
 def _plain(trial: Trial, count: int) -> Run:

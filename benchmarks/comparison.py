@@ -1,0 +1,176 @@
+"""Jobs per second of pulseload and its peers: the same work, jobs and broker, one after the other.
+
+A run is as in `throughput`: pushes that are not late are known before, the jobs are a backlog, and
+a late push comes once the join has read the last of its jobs. The clock runs from the moment a
+program says that it is ready to the broker's time of its last output. Each round begins with
+another of them.
+"""
+
+import asyncio
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import schemas
+from benchmarks import load, throughput
+from benchmarks.figures import Figure
+from benchmarks.ground import QUIET, Ground, Progress, Trial
+from benchmarks.load import Plan
+from benchmarks.peers.catalogue import EXACTLY_ONCE, PEERS, Peer
+from benchmarks.programs import TIMEOUT, Program
+from benchmarks.size import Size
+from benchmarks.throughput import Outcome
+from benchmarks.writing import Written
+from pulseload import topics
+from pulseload.errors import Failure
+
+OURS: Final = "pulseload"
+
+READY: Final = r"(?m)^ready$"
+
+PATIENCE: Final = 20
+"""Seconds without output after which what has not come is lost; some commit each 5 s."""
+
+_GLANCE: Final = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One go of one of them through the backlog."""
+
+    jobs_per_second: float
+    cpu_seconds_per_100_000: float
+    peak_mib: float
+    lost: int = 0
+    repeated: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """All runs of one of them."""
+
+    title: str
+    guarantee: str
+    version: str
+    jobs: int
+    runs: list[Run]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The runs of all, by their names."""
+
+    runs: dict[str, Runs]
+
+    @property
+    def figures(self) -> Sequence[Figure]:
+        """The figures: speeds, and how many times as fast pulseload is in the same round."""
+        return [Figure(one.title, "jobs/s", _speeds(one)) for one in self.runs.values()]
+
+
+def _speeds(one: Runs) -> list[float]:
+    return [run.jobs_per_second for run in one.runs]
+
+
+def measure(ground: Ground, size: Size) -> Comparison:
+    """Measure all in turns."""
+    runs = {}
+    for peer in PEERS.values():
+        peer.environment.prepare()
+        jobs = int(size.compared * peer.share)
+        version = peer.environment.version
+        runs[peer.name] = Runs(peer.title, peer.guarantee, version, jobs, [])
+    names = list(runs)
+    for number in range(size.rounds):
+        for name in [*names[number:], *names[:number]]:
+            trial = ground.trial(f"peers-{name}-{number}")
+            print(f"  {name}", end="", flush=True)
+            run = _go(trial, PEERS[name], load.plan(runs[name].jobs))
+            print(run)
+            runs[name].runs.append(run)
+            trial.clear()
+    return Comparison(runs)
+
+
+def _go(trial: Trial, peer: Peer, plan: Plan) -> Run:
+    trial.write(topics.PUSHES_INBOX, map(throughput.push_record, plan.early))
+    early = _start(trial, peer, "early")
+    early.wait_for(READY)
+    asyncio.run(_known(trial, len(plan.early), early))
+    early.end()
+    trial.write(topics.JOBS_INBOX, map(Written, plan.jobs()))
+    program = _start(trial, peer, "run")
+    program.wait_for(READY)
+    began, spent = time.time(), program.cpu_seconds
+
+    async def read(_: Progress) -> float:
+        told = program.told(r"(?m)^joining (\d+)$")
+        return float(told[-1]) if told else 0
+
+    asyncio.run(throughput.announce_late(trial, plan, program, read))
+    found, busy = _finish(trial, plan, program)
+    peak = program.peak_mib
+    program.end()
+    if found.lost or (found.repeated and peer.guarantee == EXACTLY_ONCE):
+        raise Failure(f"{trial.name}: {found.lost} jobs lost, {found.repeated} repeated")
+    jobs = len(plan.pushes_of)
+    return Run(
+        jobs / (found.ended - began),
+        (busy - spent) / jobs * 100_000,
+        peak,
+        found.lost,
+        found.repeated,
+    )
+
+
+def _start(trial: Trial, peer: Peer, name: str) -> Program:
+    schema = trial.ground.home / "job.json"
+    schema.write_text(json.dumps(schemas.load("pulse-job")))
+    env = {
+        "SERVERS": trial.servers,
+        "APP": trial.name,
+        "STATE": str(trial.state),
+        "SCHEMA": str(schema),
+        "GUARANTEE": peer.guarantee,
+        "HOME": str(Path.home()),
+    }
+    trial.state.mkdir(exist_ok=True)
+    return trial.ground.program(f"{trial.name}-{name}", peer.environment.command, env)
+
+
+async def _known(trial: Trial, count: int, program: Program) -> None:
+    """Wait until the trial's group has committed that it has read all pushes."""
+    end = time.monotonic() + TIMEOUT
+    async with Progress(trial) as progress:
+        while await progress.read(topics.PUSHES_INBOX) < count:
+            program.check()
+            if time.monotonic() > end:
+                raise Failure(f"{program.name} has not read {count} pushes after {TIMEOUT} s")
+            await asyncio.sleep(_GLANCE)
+
+
+def _finish(trial: Trial, plan: Plan, program: Program) -> tuple[Outcome, float]:
+    """Wait for the last output; return what came out, and the processor time until then."""
+    return asyncio.run(_watch(trial, plan, program))
+
+
+async def _watch(trial: Trial, plan: Plan, program: Program) -> tuple[Outcome, float]:
+    async with Progress(trial) as progress:
+        before, since, busy, looked = -1, time.monotonic(), 0.0, False
+        while True:
+            now = await progress.of(throughput.OUT)
+            quiet = time.monotonic() - since
+            if now != before:
+                before, since, busy, looked = now, time.monotonic(), program.cpu_seconds, False
+            elif not looked and (now >= len(plan.pushes_of) and quiet > QUIET or quiet > PATIENCE):
+                found = await asyncio.to_thread(throughput.outcome, trial, plan)
+                looked = True
+                if not found.lost or quiet > PATIENCE:
+                    return found, busy
+            elif quiet > PATIENCE:
+                looked = False
+            program.check()
+            await asyncio.sleep(_GLANCE)
