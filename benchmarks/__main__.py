@@ -46,8 +46,15 @@ def _arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
         metavar="NAME",
         help=f"measure this alone (may be given again): {', '.join(MEASUREMENTS)}",
     )
+    parser.add_argument(
+        "--peer",
+        action="append",
+        choices=comparison.NAMES,
+        metavar="NAME",
+        help=f"of the peers measure this alone (may be given again): {', '.join(comparison.NAMES)}",
+    )
     parser.add_argument("--quick", action="store_true", help="only see whether all of it works")
-    parser.add_argument("--runs", type=int, metavar="N", help=f"runs of each ({FULL.runs})")
+    parser.add_argument("--runs", type=int, metavar="N", help=f"runs of each ({FULL.runs}; of peers {FULL.rounds})")
     parser.add_argument(
         "--rows", type=int, metavar="N", help=f"rows to restore ({FULL.waiting_rows})"
     )
@@ -82,6 +89,8 @@ def run(arguments: argparse.Namespace) -> list[Figure]:
     size = replace(
         size,
         runs=arguments.runs or size.runs,
+        rounds=arguments.runs or size.rounds,
+        peers=tuple(arguments.peer or comparison.NAMES),
         waiting_rows=arguments.rows or size.waiting_rows,
         kills=arguments.kills or size.kills,
     )

@@ -8,15 +8,17 @@ another of them.
 
 import asyncio
 import json
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Final
 
 import schemas
 from benchmarks import load, throughput
-from benchmarks.figures import Figure
+from benchmarks.figures import Figure, number
 from benchmarks.ground import QUIET, Ground, Progress, Trial
 from benchmarks.load import Plan
 from benchmarks.peers.catalogue import EXACTLY_ONCE, PEERS, Peer
@@ -30,6 +32,8 @@ from pulseload.errors import Failure
 OURS: Final = "pulseload"
 
 READY: Final = r"(?m)^ready$"
+
+NAMES: Final = (OURS, *PEERS)
 
 PATIENCE: Final = 20
 """Seconds without output after which what has not come is lost; some commit each 5 s."""
@@ -76,23 +80,34 @@ def _speeds(one: Runs) -> list[float]:
 
 
 def measure(ground: Ground, size: Size) -> Comparison:
-    """Measure all in turns."""
-    runs = {}
-    for peer in PEERS.values():
-        peer.environment.prepare()
-        jobs = int(size.compared * peer.share)
-        version = peer.environment.version
-        runs[peer.name] = Runs(peer.title, peer.guarantee, version, jobs, [])
-    names = list(runs)
-    for number in range(size.rounds):
-        for name in [*names[number:], *names[:number]]:
-            trial = ground.trial(f"peers-{name}-{number}")
-            print(f"  {name}", end="", flush=True)
-            run = _go(trial, PEERS[name], load.plan(runs[name].jobs))
-            print(run)
-            runs[name].runs.append(run)
+    """Measure those that `size` names in turns."""
+    runs = {name: _none_of(name, size) for name in size.peers}
+    for turn in range(size.rounds):
+        first = turn % len(size.peers)
+        for name in [*size.peers[first:], *size.peers[:first]]:
+            trial = ground.trial(f"peers-{name}-{turn}")
+            plan = load.plan(runs[name].jobs)
+            run = _go_ours(trial, plan) if name == OURS else _go(trial, PEERS[name], plan)
             trial.clear()
+            runs[name].runs.append(run)
+            print(f"  {name}: {number(run.jobs_per_second)} jobs/s", file=sys.stderr, flush=True)
     return Comparison(runs)
+
+
+def _none_of(name: str, size: Size) -> Runs:
+    if name == OURS:
+        return Runs(OURS, EXACTLY_ONCE, metadata.version(OURS), size.compared, [])
+    peer = PEERS[name]
+    peer.environment.prepare()
+    jobs = int(size.compared * peer.share)
+    return Runs(peer.title, peer.guarantee, peer.environment.version, jobs, [])
+
+
+def _go_ours(trial: Trial, plan: Plan) -> Run:
+    throughput.announce_early(trial, plan)
+    trial.write(topics.JOBS_INBOX, map(Written, plan.jobs()))
+    run, _ = throughput.go(trial, plan)
+    return Run(run.jobs_per_second, run.cpu_microseconds_per_job / 10, run.peak_mib)
 
 
 def _go(trial: Trial, peer: Peer, plan: Plan) -> Run:

@@ -6,7 +6,7 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """What the measurements take: counts, and seconds of a steady load."""
+    """What the measurements take: counts, seconds of a steady load, and which peers."""
 
     runs: int
     jobs: int
@@ -17,6 +17,7 @@ class Size:
     kills: int
     compared: int
     rounds: int
+    peers: tuple[str, ...] = ()
 
 
 FULL: Final = Size(
