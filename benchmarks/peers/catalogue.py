@@ -38,5 +38,11 @@ PEERS: Final = {
         ),
         Peer("quix", "Quix Streams", EXACTLY_ONCE, _QUIX),
         Peer("quix-alo", "Quix Streams", AT_LEAST_ONCE, _QUIX),
+        Peer(
+            "kafka-streams",
+            "Kafka Streams",
+            EXACTLY_ONCE,
+            Java("kafka_streams", "Joins", ("-Xmx512m",)),
+        ),
     )
 }

@@ -1,5 +1,6 @@
 """Where the peers' programs run: environments of their own under `.local/peers`, made on demand."""
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -13,6 +14,8 @@ from pulseload.errors import Failure
 
 HOME: Final = ROOT / ".local/peers"
 CONSTRAINTS: Final = ROOT / "benchmarks/peers/constraints.txt"
+
+_COMPILER: Final = "org.eclipse.jdt.internal.compiler.batch.Main"
 
 
 class Environment(Protocol):
@@ -98,13 +101,12 @@ class Java:
         if _is(self._home, wanted):
             return
         _tell(self._home)
-        _run(["rm", "-rf", str(self._home)])
+        shutil.rmtree(self._home, ignore_errors=True)
         maven = ["mvn", "-q", "-B", "-f", str(self._source / "pom.xml")]
         _run([*maven, "dependency:copy-dependencies", f"-DoutputDirectory={self._home}/lib"])
-        compiler = ["java", "-cp", f"{self._home}/lib/*", "org.eclipse.jdt.internal.compiler.batch"]
-        compiler[-1] += ".Main"
-        jars = ":".join(map(str, sorted((self._home / "lib").glob("*.jar"))))
-        target = ["-17", "-nowarn", "-cp", jars, "-d", f"{self._home}/classes"]
+        jars = sorted(map(str, (self._home / "lib").glob("*.jar")))
+        compiler = ["java", "-cp", f"{self._home}/lib/*", _COMPILER]
+        target = ["-17", "-nowarn", "-cp", ":".join(jars), "-d", f"{self._home}/classes"]
         _run([*compiler, *target, *map(str, sources)])
         _mark(self._home, wanted)
 
