@@ -13,10 +13,11 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Final, cast
 
-from benchmarks import bridge, comparison, kills, latency, release, restore, throughput
-from benchmarks.figures import Figure, Measure, table
+from benchmarks import bridge, comparison, kills, latency, plot, release, restore, throughput
+from benchmarks.figures import Figure, Measure, Result, table
 from benchmarks.ground import Ground
 from benchmarks.size import FULL, QUICK
+from benchmarks.standings import Standings
 from local import ROOT
 from local.kafka import version
 from pulseload.errors import Failure
@@ -54,7 +55,9 @@ def _arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
         help=f"of the peers measure this alone (may be given again): {', '.join(comparison.NAMES)}",
     )
     parser.add_argument("--quick", action="store_true", help="only see whether all of it works")
-    parser.add_argument("--runs", type=int, metavar="N", help=f"runs of each ({FULL.runs}; of peers {FULL.rounds})")
+    parser.add_argument(
+        "--runs", type=int, metavar="N", help=f"runs of each ({FULL.runs}; of peers {FULL.rounds})"
+    )
     parser.add_argument(
         "--rows", type=int, metavar="N", help=f"rows to restore ({FULL.waiting_rows})"
     )
@@ -65,6 +68,12 @@ def _arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
         default=ROOT / "benchmarks/results.json",
         metavar="FILE",
         help="where the results go (benchmarks/results.json)",
+    )
+    parser.add_argument(
+        "--plot",
+        type=Path,
+        metavar="FILE",
+        help="measure nothing: draw the peers' jobs/s from the results as an SVG",
     )
     arguments = parser.parse_args(given)
     for name in ("runs", "rows", "kills"):
@@ -103,7 +112,7 @@ def run(arguments: argparse.Namespace) -> list[Figure]:
         for name in arguments.only or MEASUREMENTS:
             print(f"measuring {name} …", file=sys.stderr, flush=True)
             result = MEASUREMENTS[name](ground, size)
-            print(f"\n{name}\n\n{table(result.figures)}\n", flush=True)
+            print(f"\n{name}\n\n{_shown(result)}\n", flush=True)
             figures += result.figures
             results[name] = {
                 "figures": [figure.document() for figure in result.figures],
@@ -118,6 +127,11 @@ def run(arguments: argparse.Namespace) -> list[Figure]:
     return figures
 
 
+def _shown(result: Result) -> str:
+    figures = table(result.figures)
+    return f"{result.table()}\n\n{figures}" if isinstance(result, Standings) else figures
+
+
 def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
@@ -129,6 +143,9 @@ def main() -> None:
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
+        if arguments.plot:
+            plot.write(arguments.output, arguments.plot)
+            return
         figures = run(arguments)
     except Failure as failure:
         sys.exit(f"pulseload: {failure}")

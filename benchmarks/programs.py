@@ -43,7 +43,7 @@ class Program:
         return re.search(pattern, self.log)
 
     def told(self, pattern: str) -> list[str]:
-        """Return what the group of a regular expression matched in what it has printed, in order."""
+        """Return what a regular expression's group has matched in what it has printed."""
         return re.findall(pattern, self.log)
 
     def wait_for(self, pattern: str) -> re.Match[str]:

@@ -30,6 +30,9 @@ RATIO: Final = 2.0
 MEMORY_MIB: Final = 300
 """How much memory the worker may hold meanwhile."""
 
+STUCK: Final = 30
+"""Seconds without progress after which there will be none."""
+
 _GLANCE: Final = 0.02
 OUT: Final = (topics.JOBS_JOINED, topics.JOBS_DEAD_LETTER)
 
@@ -128,16 +131,22 @@ async def announce_late(
 ) -> None:
     """Write each late push once as many jobs as come before it have been read by the join stage.
 
-    `read` tells how many jobs that stage has read.
+    `read` tells how many jobs that stage has read; where that stays the same for `STUCK` seconds,
+    no more are waited for, and what is lost is found by the outputs.
     """
+    before, since = -1.0, time.monotonic()
     async with (
         Progress(trial) as progress,
         AIOKafkaProducer(bootstrap_servers=trial.servers) as producer,
     ):
         for push, after in plan.late:
             # Dead letters are not read there.
-            while await read(progress) < after * (1 - load.INVALID):
+            while (now := await read(progress)) < after * (1 - load.INVALID):
                 program.check()
+                if now != before:
+                    before, since = now, time.monotonic()
+                elif time.monotonic() - since > STUCK:
+                    break
                 await asyncio.sleep(_GLANCE)
             await producer.send(topics.PUSHES_INBOX, *push_record(push))
 

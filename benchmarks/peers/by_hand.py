@@ -5,9 +5,9 @@ that a supervisor starts it anew and the changelogs bring the dicts back. Each s
 while one waits for the broker or librdkafka works, the other computes. A transaction holds what
 one call of `consume` gave: outputs, changelog records, offsets.
 
-Tuned: batches of up to 5,000 records, so that transactions cost little; librdkafka fetches
-four ahead, and goes on with that soon after its queue was full. A job crosses from stage to stage as its id, its result and its bytes, a line each, and
-its bytes are copied into the output: it is decoded once.
+Tuned: batches of up to 5,000 records, so that transactions cost little; librdkafka fetches four
+ahead, and goes on soon after its queue was full. A job crosses from stage to stage as its id, its
+result and its bytes, a line each, and its bytes are copied into the output: it is decoded once.
 """
 
 import threading
@@ -233,7 +233,7 @@ def main() -> None:
         threads.append(threading.Thread(target=run, args=(stage, work_on)))
         threads[-1].start()
         stage.assigned.wait()
-    print("ready", flush=True)
+    work.tell("ready")
     for thread in threads:
         thread.join()
     if failures:

@@ -26,6 +26,11 @@ class Peer:
 
 
 _QUIX: Final = Python("quix", ("quixstreams", *_FORMS))
+_FAUST: Final = Python(
+    "plain_faust",
+    ("faust-streaming", "rocksdict", *_FORMS),
+    ("faust", "-A", "benchmarks.peers.plain_faust", "worker", "--without-web"),
+)
 
 PEERS: Final = {
     peer.name: peer
@@ -44,5 +49,6 @@ PEERS: Final = {
             EXACTLY_ONCE,
             Java("kafka_streams", "Joins", ("-Xmx512m",)),
         ),
+        Peer("faust", "plain Faust", AT_LEAST_ONCE, _FAUST, share=0.1),
     )
 }

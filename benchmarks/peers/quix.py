@@ -10,7 +10,6 @@ the second stage reads what the first has committed; bytes where a value need no
 
 from typing import Any, Final
 
-import orjson
 from quixstreams import Application, State
 
 from benchmarks.peers import work
@@ -19,21 +18,17 @@ COMMIT_SECONDS: Final = {"exactly-once": 1.0, "at-least-once": 5.0}
 """Five is the default."""
 
 count = work.Count()
-seen = False
 
 
 def processed(topic: str, _partition: int, _offset: int) -> None:
-    """Count what the join has read; there is no other sign of being ready than the first record."""
-    global seen  # noqa: PLW0603 - the callback has no other place for it
-    if not seen:
-        seen = True
-        print("ready", flush=True)
+    """Count what the join has read."""
+    count.begin()
     if topic.startswith("repartition"):
         count.jobs += 1
 
 
 def judge(raw: bytes) -> dict[str, Any]:
-    """Return the job with its raw bytes, None for one that is not valid."""
+    """Return the raw bytes and the job they are, None for one that is not valid."""
     return {"raw": raw, "job": work.valid(raw)}
 
 

@@ -7,6 +7,7 @@ which are what pulseload itself reads and judges jobs with.
 import json
 import os
 import signal
+import sys
 import threading
 import time
 from pathlib import Path
@@ -73,12 +74,27 @@ def result(job: dict[str, Any]) -> str:
     return _RESULTS.get(own, "unknown")
 
 
+def tell(line: str) -> None:
+    """Print a line where it is looked for, also if a framework has made `print` its own."""
+    print(line, file=sys.__stdout__, flush=True)
+
+
 class Count:
     """Counts the jobs that the join has read, and tells as soon as there are more, at leisure."""
 
     def __init__(self) -> None:
         self.jobs = 0
+        self._begun = False
         threading.Thread(target=self._tell, daemon=True).start()
+
+    def begin(self) -> None:
+        """Say that the program is ready, once.
+
+        It is for the first record, where a framework does not tell when it has its partitions.
+        """
+        if not self._begun:
+            self._begun = True
+            tell("ready")
 
     def _tell(self) -> None:
         told = 0
@@ -86,7 +102,7 @@ class Count:
             time.sleep(TOLD_EACH)
             if (jobs := self.jobs) != told:
                 told = jobs
-                print("joining", jobs, flush=True)
+                tell(f"joining {jobs}")
 
 
 def asked_to_end() -> threading.Event:
