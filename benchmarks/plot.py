@@ -2,12 +2,13 @@
 
 import json
 import statistics
+from collections.abc import Mapping
 from html import escape
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from benchmarks.figures import number
-from benchmarks.standings import OURS
+from benchmarks.standings import OURS, Run, Standing
 from pulseload.errors import Failure
 
 WIDTH: Final = 760
@@ -33,15 +34,20 @@ def write(results: Path, target: Path) -> None:
         measured = json.loads(results.read_text())["results"]["peers"]["measured"]["runs"]
     except (OSError, ValueError, KeyError) as error:
         raise Failure(f"{results} has no results of peers: measure them first") from error
-    target.write_text(svg(measured))
+    standings = {
+        name: Standing(**{**one, "runs": [Run(**run) for run in one["runs"]]})
+        for name, one in measured.items()
+    }
+    target.write_text(svg(standings))
 
 
-def svg(measured: dict[str, Any]) -> str:
-    """Return the plot of what was measured, the fastest first."""
+def svg(standings: Mapping[str, Standing]) -> str:
+    """Return the plot of all that count, the fastest first; one at least must."""
     rows = []
-    for name, one in measured.items():
-        speeds = [run["jobs_per_second"] for run in one["runs"]]
-        rows.append((statistics.median(speeds), min(speeds), max(speeds), name, one))
+    for name, one in standings.items():
+        speeds = one.values(lambda run: run.jobs_per_second)
+        if one.counts:
+            rows.append((statistics.median(speeds), min(speeds), max(speeds), name, one))
     rows.sort(key=lambda row: -row[0])
     scale = (WIDTH - LEFT - _ROOM) / max(row[2] for row in rows)
     height = ROW * len(rows) + 36
@@ -53,7 +59,7 @@ def svg(measured: dict[str, Any]) -> str:
     for index, (middle, low, high, name, one) in enumerate(rows):
         top, kind = ROW * index + 8, "ours" if name == OURS else "peer"
         text, line = top + _BAR - 4, top + _BAR / 2
-        label = escape(f"{one['title']}, {one['guarantee']}")
+        label = escape(f"{one.title}, {one.guarantee}")
         size = f'width="{middle * scale:.1f}" height="{_BAR}" rx="2"'
         ends = f'x1="{LEFT + low * scale:.1f}" x2="{LEFT + high * scale:.1f}"'
         parts += [
@@ -62,6 +68,6 @@ def svg(measured: dict[str, Any]) -> str:
             f'<line class="spread" {ends} y1="{line}" y2="{line}"/>',
             f'<text x="{LEFT + high * scale + 8:.1f}" y="{text}">{number(middle)}</text>',
         ]
-    runs = max(len(row[4]["runs"]) for row in rows)
+    runs = max(len(row[4].runs) for row in rows)
     note = f"jobs/s: the median of {runs} runs, and from the lowest to the highest"
     return "\n".join([*parts, f'<text x="{LEFT}" y="{height - 10}">{note}</text>', "</svg>", ""])
