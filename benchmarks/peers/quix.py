@@ -5,7 +5,8 @@ is by key and cannot be listed, so the jobs that wait for a push are its rows 0,
 in another: a row per job, not one list that grows, which would be written anew for each job.
 
 Tuned: the commit interval with exactly-once, which its documentation tells to make smaller, for
-the second stage reads what the first has committed; bytes where a value need not be decoded.
+the second stage reads what the first has committed; the time of a poll, which doubles the speed;
+bytes where a value need not be decoded.
 """
 
 from typing import Any, Final
@@ -16,6 +17,9 @@ from benchmarks.peers import work
 
 COMMIT_SECONDS: Final = {"exactly-once": 1.0, "at-least-once": 5.0}
 """Five is the default."""
+
+POLL_SECONDS: Final = 0.1
+"""One is the default, and with `concat` a poll that does not find 10,000 records lasts so long."""
 
 count = work.Count()
 
@@ -64,6 +68,7 @@ def main() -> None:
         state_dir=work.STATE,
         processing_guarantee=work.GUARANTEE,
         commit_interval=COMMIT_SECONDS[work.GUARANTEE],
+        consumer_poll_timeout=POLL_SECONDS,
         on_message_processed=processed,
     )
     inbox = app.topic(work.JOBS, key_deserializer="bytes", value_deserializer="bytes")
