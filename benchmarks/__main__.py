@@ -13,16 +13,29 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Final, cast
 
-from benchmarks import bridge, kills, latency, release, restore, scaling, throughput, waiting
-from benchmarks.figures import Figure, Measure, table
+from benchmarks import (
+    bridge,
+    comparison,
+    kills,
+    latency,
+    plot,
+    release,
+    restore,
+    scaling,
+    throughput,
+    waiting,
+)
+from benchmarks.figures import Figure, Measure, Result, table
 from benchmarks.ground import Ground
 from benchmarks.size import FULL, QUICK
+from benchmarks.standings import Standings
 from local import ROOT
 from local.kafka import version
 from pulseload.errors import Failure
 
 MEASUREMENTS: Final[dict[str, Measure]] = {
     "throughput": throughput.measure,
+    "peers": comparison.measure,
     "restore": restore.measure,
     "release": release.measure,
     "bridge": bridge.measure,
@@ -47,8 +60,17 @@ def _arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
         metavar="NAME",
         help=f"measure this alone (may be given again): {', '.join(MEASUREMENTS)}",
     )
+    parser.add_argument(
+        "--peer",
+        action="append",
+        choices=comparison.NAMES,
+        metavar="NAME",
+        help=f"of the peers measure this alone (may be given again): {', '.join(comparison.NAMES)}",
+    )
     parser.add_argument("--quick", action="store_true", help="only see whether all of it works")
-    parser.add_argument("--runs", type=int, metavar="N", help=f"runs of each ({FULL.runs})")
+    parser.add_argument(
+        "--runs", type=int, metavar="N", help=f"runs of each ({FULL.runs}; of peers {FULL.rounds})"
+    )
     parser.add_argument(
         "--rows", type=int, metavar="N", help=f"rows to restore ({FULL.waiting_rows})"
     )
@@ -59,6 +81,12 @@ def _arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
         default=ROOT / "benchmarks/results.json",
         metavar="FILE",
         help="where the results go (benchmarks/results.json)",
+    )
+    parser.add_argument(
+        "--plot",
+        type=Path,
+        metavar="FILE",
+        help="measure nothing: draw the peers' jobs/s from the results as an SVG",
     )
     arguments = parser.parse_args(given)
     for name in ("runs", "rows", "kills"):
@@ -83,6 +111,8 @@ def run(arguments: argparse.Namespace) -> list[Figure]:
     size = replace(
         size,
         runs=arguments.runs or size.runs,
+        rounds=arguments.runs or size.rounds,
+        peers=tuple(arguments.peer or comparison.NAMES),
         waiting_rows=arguments.rows or size.waiting_rows,
         kills=arguments.kills or size.kills,
     )
@@ -95,7 +125,7 @@ def run(arguments: argparse.Namespace) -> list[Figure]:
         for name in arguments.only or MEASUREMENTS:
             print(f"measuring {name} …", file=sys.stderr, flush=True)
             result = MEASUREMENTS[name](ground, size)
-            print(f"\n{name}\n\n{table(result.figures)}\n", flush=True)
+            print(f"\n{name}\n\n{_shown(result)}\n", flush=True)
             figures += result.figures
             results[name] = {
                 "figures": [figure.document() for figure in result.figures],
@@ -110,6 +140,11 @@ def run(arguments: argparse.Namespace) -> list[Figure]:
     return figures
 
 
+def _shown(result: Result) -> str:
+    figures = table(result.figures)
+    return f"{result.table()}\n\n{figures}" if isinstance(result, Standings) else figures
+
+
 def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
@@ -121,6 +156,9 @@ def main() -> None:
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
+        if arguments.plot:
+            plot.write(arguments.output, arguments.plot)
+            return
         figures = run(arguments)
     except Failure as failure:
         sys.exit(f"pulseload: {failure}")

@@ -97,6 +97,11 @@ def table(figures: Iterable[Figure]) -> str:
                 {True: "met", False: "NOT MET", None: ""}[one.met],
             )
         )
+    return aligned(rows)
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> str:
+    """Return rows, the first of them the head, as a Markdown table with its columns in line."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [
         "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |"

@@ -125,6 +125,10 @@ class Trial:
         """Return a topic's committed records."""
         return read_all(self.servers, topic)
 
+    def clear(self) -> None:
+        """Delete the topics that programs have made for it."""
+        asyncio.run(_delete_topics(self.settings, self.name))
+
     def settle(self, names: Collection[str], count: int, *programs: Program) -> None:
         """Wait until topics hold so many records together, or more, and no more come.
 
@@ -189,3 +193,8 @@ async def _renew_topics(configured: Settings) -> None:
             while old.intersection(await client.list_topics()):  # noqa: ASYNC110 - nobody tells
                 await asyncio.sleep(_GLANCE)
         await kafka.create(client, configured.topics, configured.pulseload_replication)
+
+
+async def _delete_topics(configured: Settings, name: str) -> None:
+    async with kafka.admin(configured, within=60) as client:
+        await client.delete_topics([topic for topic in await client.list_topics() if name in topic])

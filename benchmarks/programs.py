@@ -42,6 +42,10 @@ class Program:
         """Return the first match of a regular expression in what it has printed."""
         return re.search(pattern, self.log)
 
+    def told(self, pattern: str) -> list[str]:
+        """Return what a regular expression's group has matched in what it has printed."""
+        return re.findall(pattern, self.log)
+
     def wait_for(self, pattern: str) -> re.Match[str]:
         """Wait until it has printed a match of a regular expression, and return that."""
         end = time.monotonic() + TIMEOUT
@@ -59,9 +63,9 @@ class Program:
 
     @property
     def cpu_seconds(self) -> float:
-        """The processor time of all its threads so far."""
+        """The processor time so far of all its threads, and of children that have ended."""
         fields = self._proc("stat").rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / _TICKS
+        return sum(map(int, fields[11:15])) / _TICKS
 
     @property
     def peak_mib(self) -> float:

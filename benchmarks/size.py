@@ -7,7 +7,7 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """What the measurements take: counts, and seconds of a steady load.
+    """What the measurements take: counts, seconds of a steady load, and which peers.
 
     `released` and `waiting` are tried one after the other, and so are `workers` and `partitions`.
     """
@@ -22,6 +22,9 @@ class Size:
     messages: int
     seconds: int
     kills: int
+    compared: int
+    rounds: int
+    peers: tuple[str, ...] = ()
 
 
 FULL: Final = Size(
@@ -35,6 +38,8 @@ FULL: Final = Size(
     messages=100_000,
     seconds=20,
     kills=50,
+    compared=90_000,
+    rounds=5,
 )
 QUICK: Final = Size(
     runs=1,
@@ -47,5 +52,7 @@ QUICK: Final = Size(
     messages=5_000,
     seconds=3,
     kills=3,
+    compared=4_000,
+    rounds=1,
 )
 """Enough to see that all works; its figures say little."""

@@ -8,7 +8,7 @@ from the first event to the last, as it tells itself.
 import asyncio
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -30,8 +30,11 @@ RATIO: Final = 2.0
 MEMORY_MIB: Final = 300
 """How much memory the worker may hold meanwhile."""
 
+STUCK: Final = 30
+"""Seconds without progress after which there will be none."""
+
 _GLANCE: Final = 0.02
-_OUT: Final = (topics.JOBS_JOINED, topics.JOBS_DEAD_LETTER)
+OUT: Final = (topics.JOBS_JOINED, topics.JOBS_DEAD_LETTER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,14 +89,15 @@ def measure(ground: Ground, size: Size) -> Throughput:
     worker, plain, waited = [], [], []
     for number in range(size.runs):
         trial = ground.trial(f"throughput-{number}")
-        worker.append(_run(trial, plan))
+        worker.append(backlog(trial, plan))
         late = {record.key for record in trial.read(trial.changelog("pending-jobs"))}
         waited.append(100 * len(late) / size.jobs)
         plain.append(_plain(trial, size.jobs))
     return Throughput(worker, plain, waited)
 
 
-def _run(trial: Trial, plan: Plan) -> Run:
+def backlog(trial: Trial, plan: Plan) -> Run:
+    """Measure a worker that finds all jobs of a plan at its start, their pushes known or late."""
     program = trial.worker("early")
     announce_early(trial, plan, program)
     program.end()
@@ -105,43 +109,68 @@ def _run(trial: Trial, plan: Plan) -> Run:
 
 def announce_early(trial: Trial, plan: Plan, program: Program) -> None:
     """Let a worker get to know the pushes that are not late, before there are any jobs."""
-    trial.write(topics.PUSHES_INBOX, map(_push, plan.early))
+    trial.write(topics.PUSHES_INBOX, map(push_record, plan.early))
     trial.settle([trial.changelog("pushes")], len(plan.early), program)
 
 
 def through(trial: Trial, plan: Plan, program: Program) -> Run:
     """Measure a worker that has all jobs of a plan before it, from now on, and end it."""
     began, spent = time.time(), program.cpu_seconds
-    asyncio.run(_announce_late(trial, plan, program))
+    asyncio.run(announce_late(trial, plan, program, _read))
     jobs = len(plan.pushes_of)
-    trial.settle(_OUT, jobs, program)
+    trial.settle(OUT, jobs, program)
     busy = (program.cpu_seconds - spent) / jobs
     peak = program.peak_mib
     program.end()
     return Run(jobs / (_check(trial, plan) - began), busy * 1e6, peak)
 
 
-async def _announce_late(trial: Trial, plan: Plan, program: Program) -> None:
-    """Write each late push once as many jobs as come before it have been read by the join stage."""
+async def _read(progress: Progress) -> float:
+    return await progress.read(topics.JOBS_VALID)
+
+
+async def announce_late(
+    trial: Trial, plan: Plan, program: Program, read: Callable[[Progress], Awaitable[float]]
+) -> None:
+    """Write each late push once as many jobs as come before it have been read by the join stage.
+
+    `read` tells how many jobs that stage has read; where that stays the same for `STUCK` seconds,
+    no more are waited for, and what is lost is found by the outputs.
+    """
+    before, since = -1.0, time.monotonic()
     async with (
         Progress(trial) as progress,
         AIOKafkaProducer(bootstrap_servers=trial.servers) as producer,
     ):
         for push, after in plan.late:
             # Dead letters are not read there.
-            while await progress.read(topics.JOBS_VALID) < after * (1 - load.INVALID):
+            while (now := await read(progress)) < after * (1 - load.INVALID):
                 program.check()
+                if now != before:
+                    before, since = now, time.monotonic()
+                elif time.monotonic() - since > STUCK:
+                    break
                 await asyncio.sleep(_GLANCE)
-            await producer.send(topics.PUSHES_INBOX, *_push(push))
+            await producer.send(topics.PUSHES_INBOX, *push_record(push))
 
 
-def _push(push: int) -> Written:
+def push_record(push: int) -> Written:
+    """Return what announces a push."""
     return Written(load.push_record(push), load.push_key(push))
 
 
-def _check(trial: Trial, plan: Plan) -> float:
-    """Return when the last job was written; raises Failure unless each is once where it belongs."""
-    joined, dead = (trial.read(topic) for topic in _OUT)
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came out: jobs that did not, outputs there should not be, and when the last came."""
+
+    lost: int
+    repeated: int
+    ended: float
+
+
+def outcome(trial: Trial, plan: Plan) -> Outcome:
+    """Look at the outputs; raises Failure where one of them is not what it must be."""
+    joined, dead = (trial.read(topic) for topic in OUT)
     wanted = {
         load.job_id(number): None if number in plan.invalid else load.revision(push)
         for number, push in enumerate(plan.pushes_of)
@@ -149,13 +178,26 @@ def _check(trial: Trial, plan: Plan) -> float:
     found: list[tuple[str, str | None]] = [(record.json["taskId"], None) for record in dead]
     for record in joined:
         document = record.json
-        found.append((document["job"]["taskId"], document["push"]["revision"]))
-    if len(found) != len(wanted) or dict(found) != wanted:
+        job = document["job"]["taskId"]
+        if record.key != job.encode() or document["result"] not in ("success", "testfailed"):
+            raise Failure(f"the output of job {job} has key {record.key!r}, or a wrong result")
+        found.append((job, document["push"]["revision"]))
+    if strange := set(found) - wanted.items():
+        raise Failure(f"{len(strange)} outputs are wrong, such as {min(strange, key=str)}")
+    ended = max((record.timestamp for record in [*joined, *dead]), default=0) / 1_000
+    distinct = len(set(found))
+    return Outcome(len(wanted) - distinct, len(found) - distinct, ended)
+
+
+def _check(trial: Trial, plan: Plan) -> float:
+    """Return when the last job was written; raises Failure unless each is once where it belongs."""
+    found = outcome(trial, plan)
+    if found.lost or found.repeated:
         raise Failure(
-            f"of {len(wanted)} jobs {len(joined)} were joined and {len(dead)} became dead "
-            "letters, and not each of them once and in its place"
+            f"of {len(plan.pushes_of)} jobs {found.lost} were lost, and {found.repeated} outputs "
+            "were repeats"
         )
-    return max(record.timestamp for record in [*joined, *dead]) / 1_000
+    return found.ended
 
 
 def _plain(trial: Trial, count: int) -> Run:

@@ -238,11 +238,11 @@ def test_a_pull_request_goes_by_its_head_and_by_its_last_listed_commit(system: S
     }
     system.produce(topics.PUSHES_INBOX, body(full))
     known(system, "lamp-prs", last, "revisions")
+    known(system, "lamp-prs", head, "revisions")
     system.pulse.publish(PULL_REQUESTS, github_pull_request(head=head), routing_key=key)
     sent(system, 43, "lamp-prs", last)
     sent(system, 44, "lamp-prs", head)
-    # The head's own record is not mixed with that of a later revision.
-    assert joined(system, 41, 42, 43, 44) == [poor, full, full, poor]
+    assert joined(system, 41, 42, 43, 44) == [poor, full, full, full]
 
 
 def test_a_hash_is_a_name_as_soon_as_it_is_known(system: System) -> None:

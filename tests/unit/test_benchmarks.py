@@ -1,16 +1,28 @@
 """The parts of the benchmarks that measure nothing: figures, and the load."""
 
+import importlib
+import itertools
+import json
 import statistics
+from dataclasses import asdict
+from pathlib import Path
+from types import ModuleType
+from xml.etree import ElementTree
 
 import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks import load
+import schemas
+from benchmarks import load, plot
 from benchmarks.figures import Figure, number, percentile, table
-from pipeline import jobs, pushes
+from benchmarks.peers.catalogue import AT_LEAST_ONCE, EXACTLY_ONCE, PEERS
+from benchmarks.standings import OURS, Run, Standing, Standings
+from local.kafka import version
+from pipeline import jobs, lifecycle, pushes
 from pipeline.bodies import Item
+from pulseload.errors import Failure
 
 PLAN = load.plan(10_000)
 
@@ -116,3 +128,98 @@ def test_a_fifth_of_the_pushes_is_late_by_all_their_jobs() -> None:
 def test_pushes_are_valid_and_found_under_their_keys() -> None:
     push = pushes.load(load.push_record(7))
     assert pushes.keys(push) == [load.push_key(7)]
+
+
+def _standing(title: str, guarantee: str, *runs: Run) -> Standing:
+    return Standing(title, guarantee, "1.0", 90_000, list(runs))
+
+
+STANDINGS = Standings(
+    {
+        OURS: _standing(OURS, EXACTLY_ONCE, Run(20_000, 4, 200), Run(30_000, 6, 210)),
+        "slow": _standing(
+            "Slow & Sons", AT_LEAST_ONCE, Run(5_000, 8, 90), Run(10_000, 24, 80, repeated=3)
+        ),
+        "loser": _standing("Loser", AT_LEAST_ONCE, Run(90_000, 1, 10), Run(90_000, 1, 10, lost=1)),
+        "doubler": _standing(
+            "Doubler", EXACTLY_ONCE, Run(90_000, 1, 10, repeated=1), Run(90_000, 1, 10)
+        ),
+    }
+)
+
+
+def test_figures_count_where_nothing_is_lost_and_repeated_only_where_it_may_be() -> None:
+    assert [one.counts for one in STANDINGS.runs.values()] == [True, True, False, False]
+
+
+def test_peers_stand_in_one_table() -> None:
+    lines = STANDINGS.table().splitlines()
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    assert len({len(line) for line in lines}) == 1
+    speed = ["25,000", "20,000 to 30,000", "5"]
+    assert cells[2] == [OURS, EXACTLY_ONCE, *speed, "210", "0", "0", "90,000", "1.0"]
+    assert cells[3][6:8] == ["0", "3"]
+    assert cells[4][2:5] == cells[5][2:5] == ["does not count", "", ""]
+
+
+def test_pulseload_is_compared_with_what_counts_in_the_same_round() -> None:
+    assert [(figure.what, figure.values) for figure in STANDINGS.figures] == [
+        ("jobs/s, pulseload to Slow & Sons, at-least-once", [4, 3]),
+        ("processor time per job, pulseload to Slow & Sons, at-least-once", [0.5, 0.25]),
+    ]
+    assert not Standings({"slow": STANDINGS.runs["slow"]}).figures
+
+
+def test_the_plot_shows_all_that_counts_the_fastest_first(tmp_path: Path) -> None:
+    results, target = tmp_path / "results.json", tmp_path / "plot.svg"
+    measured = {name: asdict(one) for name, one in STANDINGS.runs.items()}
+    results.write_text(json.dumps({"results": {"peers": {"measured": {"runs": measured}}}}))
+    plot.write(results, target)
+    tree = ElementTree.parse(target)  # noqa: S314 - our own
+    texts = [one.text for one in tree.iter("{http://www.w3.org/2000/svg}text")]
+    assert texts[:-1] == [
+        f"{OURS}, exactly-once",
+        "25,000",
+        "Slow & Sons, at-least-once",
+        "7,500",
+    ]
+
+
+def test_no_plot_without_results_of_peers(tmp_path: Path) -> None:
+    results = tmp_path / "results.json"
+    results.write_text('{"results": {}}')
+    with pytest.raises(Failure, match="no results of peers"):
+        plot.write(results, tmp_path / "plot.svg")
+
+
+def test_peers_have_pinned_versions() -> None:
+    assert all(peer.environment.version for peer in PEERS.values())
+    assert PEERS["kafka-streams"].environment.version == version()
+
+
+@pytest.fixture
+def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    schema = tmp_path / "job.json"
+    schema.write_text(json.dumps(schemas.load(jobs.TODAY)))
+    told = {"SERVERS": "", "APP": "", "STATE": "", "GUARANTEE": "", "SCHEMA": str(schema)}
+    for name, value in told.items():
+        monkeypatch.setenv(name, value)
+    return importlib.import_module("benchmarks.peers.work")
+
+
+def test_peers_do_the_same_work(work: ModuleType) -> None:
+    for index, (body, push) in enumerate(zip(PLAN.jobs(), PLAN.pushes_of, strict=True)):
+        job = work.valid(body)
+        assert (job is None) == (index in PLAN.invalid)
+        if job is not None:
+            assert work.push_of(job).encode() == load.push_key(push)
+    assert work.valid(b"no JSON") is None
+
+
+def test_peers_name_results_as_pulseload_does(work: ModuleType) -> None:
+    form = schemas.load(jobs.TODAY)["properties"]
+    values = (form[name]["enum"] for name in ("state", "result", "jobKind"))
+    for state, result, kind in itertools.product(*values):
+        for retried in (True, False):
+            job = {"state": state, "result": result, "jobKind": kind, "isRetried": retried}
+            assert work.result(job).encode() == lifecycle.result(job)
