@@ -11,8 +11,8 @@ from benchmarks.figures import number
 from benchmarks.standings import OURS, Run, Standing
 from pulseload.errors import Failure
 
-WIDTH: Final = 800
-LEFT: Final = 290
+WIDTH: Final = 820
+LEFT: Final = 310
 """Where the bars begin."""
 ROW: Final = 34
 _BAR: Final = 18

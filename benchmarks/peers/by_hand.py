@@ -3,7 +3,8 @@
 No framework, and nothing that one would bring: state is dicts, and a failure ends the process, so
 that a supervisor starts it anew and the changelogs bring the dicts back. Each stage is a thread:
 while one waits for the broker or librdkafka works, the other computes. A transaction holds what
-one call of `consume` gave: outputs, changelog records, offsets.
+one call of `consume` gave: outputs, changelog records, offsets. One process is all there can be of
+it, for a second one would fence the first.
 
 Tuned: batches of up to 5,000 records, so that transactions cost little; librdkafka fetches four
 ahead, and goes on soon after its queue was full. A job crosses from stage to stage as its id, its

@@ -4,9 +4,9 @@ Jobs are re-keyed by sending them on to a topic with the push as key. A job that
 is a row of its own, numbered from 0 for each push, as a table cannot be searched by prefix; a list
 that grows would be written anew for each job.
 
-At least once, Faust's default: with `processing_guarantee="exactly_once"` the second agent never
-got the last of a backlog's jobs (14 of 9,000, within minutes), and what has no key, such as a dead
-letter, is sent outside all transactions. Tuned: nothing but the store, RocksDB by rocksdict.
+At least once, Faust's default. With `processing_guarantee="exactly_once"` 400 jobs came out, but
+of 9,000, in the one run tried, the second agent got 8,896 of 8,910 that are valid and then no more;
+why was not found. Tuned: nothing but the store, RocksDB by rocksdict.
 """
 
 from typing import Any, Final
