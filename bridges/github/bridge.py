@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, ProducerFenced
 
 from bridges.github import answers
 from bridges.github.client import Client
@@ -60,6 +60,8 @@ async def run(settings: Settings) -> None:
         await work
     except asyncio.CancelledError:
         log.info("ended")
+    except ProducerFenced as error:
+        raise Failure(f"another {NAME} bridge has taken over; run one only") from error
     except KafkaError as error:
         raise Failure(f"Kafka fails: {error or type(error).__name__}") from error
 
