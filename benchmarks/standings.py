@@ -68,28 +68,30 @@ class Standings:
     @property
     def figures(self) -> Sequence[Figure]:
         """The ratios of pulseload to each peer, of runs of the same round."""
-        ours = self.runs.get(OURS)
-        if ours is None or not ours.counts:
-            return []
-        found = []
-        for name, peer in self.runs.items():
-            if name == OURS or not peer.counts:
-                continue
-            title = f"{peer.title}, {peer.guarantee}"
-            for what, of in (
-                ("jobs/s", _speed),
-                ("processor time per job", _cpu),
-            ):
-                pairs = zip(ours.values(of), peer.values(of), strict=True)
-                ratios = [one / other for one, other in pairs]
-                found.append(Figure(f"{what}, pulseload to {title}", "times", ratios))
-        return found
+        return [
+            Figure(f"{what}, pulseload to {peer.title}, {peer.guarantee}", "times", ratios)
+            for name, peer in self.runs.items()
+            for what, of in (("jobs/s", _speed), ("processor time per job", _cpu))
+            if (ratios := self._ratios(name, of))
+        ]
 
     def table(self) -> str:
-        """Return the table of all, as Markdown."""
+        """Return the table of all, as Markdown, with the median of pulseload's jobs/s to theirs."""
         head = ("", "guarantee", "jobs/s", "lowest to highest", "CPU-s per 100,000", "peak MiB")
-        rows = [(*head, "lost", "repeated", "jobs", "version")]
-        return aligned([*rows, *(tuple(one.cells()) for one in self.runs.values())])
+        rows: list[tuple[str, ...]] = [
+            (*head, "lost", "repeated", "jobs", "version", "pulseload to it")
+        ]
+        for name, one in self.runs.items():
+            ratios = self._ratios(name, _speed)
+            rows.append((*one.cells(), number(statistics.median(ratios)) if ratios else ""))
+        return aligned(rows)
+
+    def _ratios(self, name: str, of: Callable[[Run], float]) -> list[float]:
+        """Return those of each round; none of what does not count, and to pulseload itself."""
+        ours, peer = self.runs.get(OURS), self.runs[name]
+        if ours is None or ours is peer or not (ours.counts and peer.counts):
+            return []
+        return [one / other for one, other in zip(ours.values(of), peer.values(of), strict=True)]
 
 
 def _speed(run: Run) -> float:

@@ -49,6 +49,6 @@ PEERS: Final = {
             EXACTLY_ONCE,
             Java("kafka_streams", "Joins", ("-Xmx512m",)),
         ),
-        Peer("faust", "plain Faust", AT_LEAST_ONCE, _FAUST, share=0.1),
+        Peer("faust", "plain Faust", AT_LEAST_ONCE, _FAUST, share=0.05),
     )
 }

@@ -149,6 +149,8 @@ def _tell(home: Path) -> None:
 
 
 def _run(command: Sequence[str]) -> None:
+    if shutil.which(command[0]) is None:
+        raise Failure(f"there is no {command[0]} here, which the peers need: install it")
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     if done.returncode:
         said = "\n".join((done.stdout + done.stderr).splitlines()[-20:])

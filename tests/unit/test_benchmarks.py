@@ -4,9 +4,11 @@ import importlib
 import itertools
 import json
 import statistics
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
+from typing import Any, cast
 from xml.etree import ElementTree
 
 import orjson
@@ -15,13 +17,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import schemas
-from benchmarks import load, plot
+from benchmarks import load, plot, throughput
 from benchmarks.figures import Figure, number, percentile, table
 from benchmarks.peers.catalogue import AT_LEAST_ONCE, EXACTLY_ONCE, PEERS
+from benchmarks.peers.environments import Java
 from benchmarks.standings import OURS, Run, Standing, Standings
 from local.kafka import version
+from local.reader import Read
 from pipeline import jobs, lifecycle, pushes
 from pipeline.bodies import Item
+from pulseload import topics
 from pulseload.errors import Failure
 
 PLAN = load.plan(10_000)
@@ -130,6 +135,65 @@ def test_pushes_are_valid_and_found_under_their_keys() -> None:
     assert pushes.keys(push) == [load.push_key(7)]
 
 
+def _outputs(plan: load.Plan) -> dict[str, list[Read]]:
+    """Return what is to come of a plan, the last of it at 7 s."""
+    out: dict[str, list[Read]] = {topics.JOBS_JOINED: [], topics.JOBS_DEAD_LETTER: []}
+    for index, (body, push) in enumerate(zip(plan.jobs(), plan.pushes_of, strict=True)):
+        job = json.loads(body)
+        if index in plan.invalid:
+            place, key, value = topics.JOBS_DEAD_LETTER, None, job
+        else:
+            place, key = topics.JOBS_JOINED, job["taskId"].encode()
+            about = json.loads(load.push_record(push))
+            value = {"job": job, "push": about, "result": lifecycle.result(job).decode()}
+        out[place].append(Read(place, 0, index, 7_000, key, json.dumps(value).encode(), {}))
+    return out
+
+
+def _outcome(plan: load.Plan, out: Mapping[str, list[Read]]) -> throughput.Outcome:
+    return throughput.outcome(cast(Any, SimpleNamespace(read=out.__getitem__)), plan)
+
+
+@pytest.mark.parametrize("topic", throughput.OUT)
+def test_what_is_lost_or_repeated_is_found(topic: str) -> None:
+    plan = load.plan(1_000)
+    out = _outputs(plan)
+    assert _outcome(plan, out) == throughput.Outcome(lost=0, repeated=0, ended=7.0)
+    first, second, *others = out[topic]
+    assert _outcome(plan, {**out, topic: [first, first, *others]}) == throughput.Outcome(1, 1, 7.0)
+    assert _outcome(plan, {**out, topic: [first, second, first, *others]}).repeated == 1
+    assert _outcome(plan, {**out, topic: others}).lost == 2
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"key": b"another"}, "has key b'another'"),
+        ({"push": {"revision": load.revision(999)}}, "1 outputs are wrong"),
+        ({"result": "busted"}, "1 outputs are wrong"),
+    ],
+)
+def test_a_wrong_output_is_no_output(wrong: dict[str, Any], said: str) -> None:
+    plan = load.plan(1_000)
+    out = _outputs(plan)
+    first, *others = out[topics.JOBS_JOINED]
+    key = wrong.pop("key", first.key)
+    value = json.dumps({**first.json, **wrong}).encode()
+    odd = Read(first.topic, 0, 0, 7_000, key, value, {})
+    with pytest.raises(Failure, match=said):
+        _outcome(plan, {**out, topics.JOBS_JOINED: [odd, *others]})
+
+
+def test_an_invalid_job_must_not_be_joined() -> None:
+    plan = load.plan(1_000)
+    out = _outputs(plan)
+    job = out[topics.JOBS_DEAD_LETTER][0].json
+    value = {"job": job, "push": {"revision": load.revision(0)}, "result": "success"}
+    odd = Read("", 0, 0, 0, job["taskId"].encode(), json.dumps(value).encode(), {})
+    with pytest.raises(Failure, match="1 outputs are wrong"):
+        _outcome(plan, {**out, topics.JOBS_JOINED: [*out[topics.JOBS_JOINED], odd]})
+
+
 def _standing(title: str, guarantee: str, *runs: Run) -> Standing:
     return Standing(title, guarantee, "1.0", 90_000, list(runs))
 
@@ -157,9 +221,10 @@ def test_peers_stand_in_one_table() -> None:
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     assert len({len(line) for line in lines}) == 1
     speed = ["25,000", "20,000 to 30,000", "5"]
-    assert cells[2] == [OURS, EXACTLY_ONCE, *speed, "210", "0", "0", "90,000", "1.0"]
+    assert cells[2] == [OURS, EXACTLY_ONCE, *speed, "210", "0", "0", "90,000", "1.0", ""]
     assert cells[3][6:8] == ["0", "3"]
     assert cells[4][2:5] == cells[5][2:5] == ["does not count", "", ""]
+    assert [line[10] for line in cells[3:]] == ["3.50", "", ""]
 
 
 def test_pulseload_is_compared_with_what_counts_in_the_same_round() -> None:
@@ -195,6 +260,15 @@ def test_no_plot_without_results_of_peers(tmp_path: Path) -> None:
 def test_peers_have_pinned_versions() -> None:
     assert all(peer.environment.version for peer in PEERS.values())
     assert PEERS["kafka-streams"].environment.version == version()
+
+
+def test_what_a_peer_needs_and_is_not_there_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("benchmarks.peers.environments.HOME", tmp_path)
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(Failure, match="there is no mvn here"):
+        Java("kafka_streams", "Joins").prepare()
 
 
 @pytest.fixture
