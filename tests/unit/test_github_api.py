@@ -17,27 +17,13 @@ from pipeline import github
 from pipeline.github import Announced, Commit
 from pulseload.repositories import Repositories, Repository
 from tests.examples import GITHUB, changed, github_commit, github_pull_request, github_push
-from tests.github_api import Answer, GitHubAPI
+from tests.github_api import Answer, GitHubAPI, row
 from tests.recorded import RECORDED
 
 HEAD, BASE = f"{2:040x}", "b" * 40
 PATH = "/repos/mozilla/lamp.shade/pulls/17/commits"
 
 REPOSITORIES = Repositories([Repository("lamp", GITHUB, "git", pull_requests=True)])
-
-
-def row(number: int) -> dict[str, Any]:
-    """Return a commit as GitHub's API lists it."""
-    person = {"name": f"Dev {number}", "email": f"dev{number}@example.com"}
-    return {
-        "sha": f"{number:040x}",
-        "commit": {
-            "author": {**person, "date": "2026-02-01T12:00:00Z"},
-            "committer": {"name": "GitHub", "date": "2026-03-01T10:00:00Z"},
-            "message": f"Turn the screw ({number})",
-        },
-        "parents": [],
-    }
 
 
 def push_of(message: dict[str, Any]) -> Announced:
