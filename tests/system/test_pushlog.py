@@ -6,7 +6,6 @@ import re
 import signal
 import time
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 from aiohttp import web
@@ -15,9 +14,10 @@ from aiokafka import TopicPartition
 from bridges.pushlog.position import PAGE
 from pulseload.topics import INPUT_MAX_BYTES, PUSHES, PUSHES_INBOX, PUSHLOG_CURSORS
 from tests.examples import body, hg_push, job
-from tests.pushlogs import Handler, Log, Server
+from tests.pushlogs import Handler, Server
 from tests.recorded import RECORDED
-from tests.system.harness import BIN, Read, Sent, Service, System, eventually, kill_after
+from tests.system.harness import BIN, Sent, System, kill_after
+from tests.system.polling import begun, check, cursors, ended, poll, taken
 
 
 @pytest.fixture
@@ -26,73 +26,12 @@ def server() -> Iterator[Server]:
         yield running
 
 
-BRIDGE = (str(BIN / "pulseload"), "pushlog")
 HASTY = (
     str(BIN / "python"),
     "-c",
     "from bridges.pushlog import __main__, position; position.BELIEVED_AFTER = 3; __main__.main()",
 )
 """A bridge that believes in a reset after seconds, not minutes."""
-
-
-def poll(
-    system: System,
-    server: Server,
-    name: str = "pushlog",
-    argv: tuple[str, ...] = BRIDGE,
-    **env: str,
-) -> Service:
-    """Start a pushlog bridge and wait until it is at work."""
-    system.env["PULSELOAD_REPOSITORIES"] = json.dumps(server.rows())
-    env = {"PUSHLOG_INTERVAL": "1s", **env}
-    bridge = system.program(name, *argv, **env)
-    bridge.wait_for("polling ")
-    return bridge
-
-
-def taken(system: System, log: Log) -> list[Read]:
-    """Return the records of one repository, in the order of its pushes."""
-    found = [one for one in system.read(PUSHES_INBOX) if one.json["project"] == log.name]
-    return sorted(found, key=lambda one: one.json["push_id"])
-
-
-def check(system: System, log: Log, after: int = 0) -> None:
-    """See that every push after a number is there once, and in order as far as Kafka has one."""
-    wanted = [
-        push["changesets"][-1]["node"]
-        for push_id, push in sorted(log.pushes.items())
-        if push_id > after and push["changesets"]
-    ]
-    eventually(lambda: len(taken(system, log)) >= len(wanted), f"all pushes of {log.name}")
-    records = taken(system, log)
-    assert [one.json["revision"] for one in records] == wanted
-    for number in range(4):
-        offsets = [one.offset for one in records if one.partition == number]
-        assert offsets == sorted(offsets)
-
-
-def cursors(system: System) -> dict[str, Any]:
-    """Return the cursors by address."""
-    found: dict[str, Any] = {}
-    for one in system.read(PUSHLOG_CURSORS):
-        if one.value and one.value.startswith(b"{"):
-            found[(one.key or b"").decode()] = one.json["push_id"]
-    return found
-
-
-def ended(bridge: Service) -> None:
-    began = time.monotonic()
-    assert bridge.terminate() == 0
-    assert time.monotonic() - began < 10
-    assert "Traceback" not in bridge.log
-    assert "never retrieved" not in bridge.log
-
-
-def begun(system: System, server: Server, bridge: Service) -> None:
-    """Wait until every log has its cursor at its end."""
-    wanted = {server.url(name): log.last for name, log in server.logs.items()}
-    eventually(lambda: cursors(system) == wanted, f"cursors {wanted}")
-    assert bridge.running
 
 
 def test_pushes_are_taken_once_and_in_order(system: System, server: Server) -> None:
