@@ -7,7 +7,6 @@ batches at a time would gain nothing; and one is all that is in hand when someth
 
 import asyncio
 import logging
-import random
 import signal
 import threading
 import time
@@ -20,6 +19,7 @@ from typing import Final, NoReturn, TypeVar
 from bridges.consumer import Consumer, LoginRefused, Lost
 from bridges.deliveries import Delivery
 from bridges.mirror import Mirror
+from bridges.pauses import Pauses
 from bridges.record import Record
 from bridges.writer import Unconfirmed, Writer
 from pulseload.errors import Failure
@@ -33,7 +33,7 @@ CLOSING: Final = 1.0
 
 FIRST_PAUSE: Final = 0.25
 LONGEST_PAUSE: Final = 15.0
-"""Seconds until the bridge tries again: each pause is twice the one before, up to the longest."""
+"""Seconds until the bridge tries again."""
 
 STEADY: Final = 10.0
 """Seconds after which a connection counts as good, and the pauses begin anew."""
@@ -87,7 +87,7 @@ class Bridge:
     async def run(self) -> NoReturn:
         """Connect and pass messages on, again and again. Raises Failure where it cannot start."""
         reporting = asyncio.create_task(self._report())
-        pause = FIRST_PAUSE
+        pauses = Pauses(FIRST_PAUSE, LONGEST_PAUSE)
         try:
             while True:
                 began = time.monotonic()
@@ -99,12 +99,10 @@ class Bridge:
                     if not self._started:
                         raise
                     if time.monotonic() - began > STEADY:
-                        pause = FIRST_PAUSE
-                    # Not all bridges at the same time.
-                    seconds = pause * random.uniform(0.5, 1)  # noqa: S311 - no secret
+                        pauses.reset()
+                    seconds = pauses.longer()
                     log.warning("%s (trying again in %.1f s)", trouble, seconds)
                     await asyncio.sleep(seconds)
-                    pause = min(2 * pause, LONGEST_PAUSE)
         finally:
             reporting.cancel()
             await self._writer.stop(CLOSING)

@@ -1,12 +1,29 @@
 """A stand-in for GitHub's API: a real HTTP server on 127.0.0.1 with answers of the test's own."""
 
+import asyncio
+import threading
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
 from aiohttp import web
+
+
+def row(number: int) -> dict[str, Any]:
+    """Return a commit as GitHub's API lists it."""
+    person = {"name": f"Dev {number}", "email": f"dev{number}@example.com"}
+    return {
+        "sha": f"{number:040x}",
+        "commit": {
+            "author": {**person, "date": "2026-02-01T12:00:00Z"},
+            "committer": {"name": "GitHub", "date": "2026-03-01T10:00:00Z"},
+            "message": f"Turn the screw ({number})",
+        },
+        "parents": [],
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,3 +80,19 @@ class GitHubAPI:
         return web.json_response(
             answer.document, status=answer.status, headers=dict(answer.headers)
         )
+
+
+@contextmanager
+def serving(api: GitHubAPI) -> Iterator[None]:
+    """Serve it from a thread of its own for as long as the block runs."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    try:
+        asyncio.run_coroutine_threadsafe(api.__aenter__(), loop).result(30)
+        yield
+    finally:
+        asyncio.run_coroutine_threadsafe(api.__aexit__(None, None, None), loop).result(30)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()

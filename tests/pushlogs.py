@@ -165,3 +165,12 @@ class Server:
         return max(
             (sum(begin <= one < begin + seconds for one in starts) for begin in starts), default=0
         )
+
+
+def failing(status: int, content: bytes, **headers: str) -> Handler:
+    """Return a handler that gives one answer to every request."""
+
+    async def handler(_: web.Request) -> web.Response:
+        return web.Response(status=status, body=content, headers=headers)
+
+    return handler

@@ -1,8 +1,6 @@
 """A client of GitHub's API that is patient, and knows when to give up."""
 
 import logging
-import random
-import time
 from asyncio import sleep
 from collections.abc import Mapping
 from contextlib import suppress
@@ -16,7 +14,7 @@ from yarl import URL
 
 import pulseload
 from bridges.github import answers
-from bridges.pauses import retry_after
+from bridges.pauses import Pauses, bounded, retry_after
 from pipeline.github import Commit
 
 TRIES: Final = 6
@@ -24,10 +22,7 @@ TRIES: Final = 6
 
 FIRST_PAUSE: Final = 1.0
 LONGEST_PAUSE: Final = 60.0
-"""Seconds before the second try, doubled before each further one, with a random part."""
-
-LONGEST_WAIT: Final = 3_700.0
-"""Seconds that a wait may last which GitHub asks for; its limits are by the hour."""
+"""Seconds until a page is asked for again."""
 
 SECONDARY_WAIT: Final = 60.0
 """Seconds to wait where a secondary limit is exceeded, and GitHub asks for no time."""
@@ -107,7 +102,7 @@ class Client:
         return None
 
     async def _page(self, path: str, page: int) -> tuple[list[Commit], bool] | None:
-        pause = FIRST_PAUSE
+        pauses = Pauses(FIRST_PAUSE, LONGEST_PAUSE)
         for number in range(1, TRIES + 1):
             try:
                 return await self._asked(path, page)
@@ -115,10 +110,9 @@ class Client:
                 if number == TRIES:
                     log.warning("GitHub does not tell %s: %s; given up", path, again)
                     return None
-                wait = pause * random.uniform(0.5, 1) if again.wait is None else again.wait  # noqa: S311
+                wait = pauses.longer(again.wait)
                 log.info("GitHub does not tell %s: %s; again in %.0f s", path, again, wait)
                 await sleep(wait)
-                pause = min(2 * pause, LONGEST_PAUSE)
         return None
 
     async def _asked(self, path: str, page: int) -> tuple[list[Commit], bool] | None:
@@ -171,15 +165,10 @@ def _refused(path: str, status: int, headers: Mapping[str, Any], body: bytes | b
 
 def _wait(headers: Mapping[str, Any]) -> float | None:
     """Return the seconds that an answer asks to wait, bounded, or None."""
-    asked = retry_after(headers.get("Retry-After"), datetime.now(UTC))
-    if asked is not None:
-        return asked
-    with suppress(KeyError, ValueError):
-        if int(headers["X-RateLimit-Remaining"]) == 0:
-            return _bounded(float(headers["X-RateLimit-Reset"]) - time.time() + 1)
-    return None
-
-
-def _bounded(seconds: float) -> float:
-    # Not a number is no less than anything.
-    return min(seconds, LONGEST_WAIT) if seconds > 0 else 0.0
+    now = datetime.now(UTC)
+    asked = retry_after(headers.get("Retry-After"), now)
+    if asked is None:
+        with suppress(KeyError, ValueError):
+            if int(headers["X-RateLimit-Remaining"]) == 0:
+                return bounded(float(headers["X-RateLimit-Reset"]) - now.timestamp() + 1)
+    return asked

@@ -1,5 +1,5 @@
 """The push logs of hg repositories, read by polling, into `pushes.inbox`.
 
-`pauses` and `position` are pure, `answers` and `records` too: from bytes to what is written. Around
-them are `client` (HTTP), `ledger` (Kafka), `poller` (one repository) and `bridge` (all of them).
+`position` is pure, `answers` and `records` too: from bytes to what is written. Around them are
+`client` (HTTP), `ledger` (Kafka), `poller` (one repository) and `bridge` (all of them).
 """

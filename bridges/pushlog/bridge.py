@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import random
 import signal
 import time
 from collections import Counter
@@ -11,6 +10,7 @@ from typing import Any, Final, NoReturn
 
 from aiokafka.errors import KafkaError
 
+from bridges.pauses import Pauses
 from bridges.pushlog.client import Client
 from bridges.pushlog.ledger import Fenced, Ledger, Lost
 from bridges.pushlog.poller import Poller
@@ -20,7 +20,7 @@ from pulseload.settings import Settings
 
 FIRST_PAUSE: Final = 0.25
 LONGEST_PAUSE: Final = 15.0
-"""Seconds until Kafka is tried again: each pause is twice the one before, up to the longest."""
+"""Seconds until Kafka is tried again."""
 
 STEADY: Final = 10.0
 """Seconds after which Kafka counts as well again, and the pauses begin anew."""
@@ -79,7 +79,7 @@ class Bridge:
                 "and without `pushlog: false`"
             )
         reporting = asyncio.create_task(self._report())
-        told, pause = "", FIRST_PAUSE
+        told, pauses = "", Pauses(FIRST_PAUSE, LONGEST_PAUSE)
         try:
             async with Client() as client:
                 pollers = [
@@ -94,13 +94,12 @@ class Bridge:
                         if not self._started:
                             raise
                         if self._since is not None and time.monotonic() - self._since > STEADY:
-                            told, pause = "", FIRST_PAUSE
+                            told = ""
+                            pauses.reset()
                         if str(trouble) != told:
                             told = str(trouble)
                             log.warning("%s (waiting for Kafka)", trouble)
-                        # Not all bridges at the same time.
-                        await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311
-                        pause = min(2 * pause, LONGEST_PAUSE)
+                        await asyncio.sleep(pauses.longer())
         finally:
             reporting.cancel()
 

@@ -18,6 +18,10 @@ from pulseload.amqp import shown
 from pulseload.errors import Failure
 from pulseload.repositories import Repository, plain
 
+FIRST_PAUSE: Final = 2.0
+LONGEST_PAUSE: Final = 300.0
+"""Seconds until a repository in trouble is asked again."""
+
 log = logging.getLogger(__name__)
 
 
@@ -47,7 +51,7 @@ class Poller:
         self._counts = counts
         self._position = Position(None)
         self._behind = False
-        self._pauses = Pauses()
+        self._pauses = Pauses(FIRST_PAUSE, LONGEST_PAUSE)
         self._trouble = ""
         self._since = 0.0
         self._not_before = 0.0

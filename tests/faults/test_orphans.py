@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 import pytest
 from aiokafka import TopicPartition
 
-from local import ports
 from local.kafka import Kafka
 from pipeline import stages
 from pipeline.joining import PENDING
@@ -27,12 +26,16 @@ from tests.examples import body, job, push, task_id
 from tests.faults.copies import check_copies
 from tests.faults.history import Fed
 from tests.faults.load import Event, check
+from tests.faults.orphans import held_up, trusting_kafka
 from tests.faults.workers import crash, start
 from tests.system.harness import TIMEOUT, Sent, System, create_topics
 
 GROUP, PARTITION = "pulseload", 0
 LOST = "join/0: Kafka lost the end of a transaction"
 ANEW = "join/0 may hold what was aborted, restoring it anew"
+WRITTEN = (topics.JOBS_JOINED, topics.changelog(GROUP, PENDING))
+"""Where the transaction has written that Kafka forgot."""
+
 ELSEWHERE = Topic("elsewhere", 1, {})
 """Where the only record stands of which Kafka knows that the transaction has it."""
 
@@ -57,14 +60,8 @@ JOBS = [
 @pytest.fixture(scope="module")
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
     """A running Kafka that takes what belongs to a transaction it does not know of."""
-    port, controller_port = ports.free(2)
-    properties = {"transaction.partition.verification.enable": "false"}
-    broker = Kafka(tmp_path_factory.mktemp("kafka"), port, controller_port, properties=properties)
-    try:
-        broker.start()
+    with trusting_kafka(tmp_path_factory.mktemp("kafka")) as broker:
         yield broker
-    finally:
-        broker.kill()
 
 
 def announce(system: System, revision: str) -> None:
@@ -148,24 +145,8 @@ def orphaned(system: System, monkeypatch: pytest.MonkeyPatch) -> System:
             assert len(list(task.store.rows(PENDING).scan(b""))) == 1
 
     asyncio.run(work_on_all())
-    assert held_up(system) == [topics.JOBS_JOINED, topics.changelog(GROUP, PENDING)]
+    assert held_up(system, *WRITTEN) == [*WRITTEN]
     return system
-
-
-def held_up(system: System) -> list[str]:
-    """Return the topics of which readers of committed records do not come to the end."""
-    written = (topics.JOBS_JOINED, topics.changelog(GROUP, PENDING))
-    places = [TopicPartition(topic, number) for topic in written for number in range(4)]
-
-    async def ends(isolation: str) -> dict[TopicPartition, int]:
-        clients = connecting.connection(system.settings)
-        async with reader(clients, isolation=isolation) as consumer:
-            found: dict[TopicPartition, int] = await consumer.end_offsets(places)
-        return found
-
-    whole = asyncio.run(ends("read_uncommitted"))
-    committed = asyncio.run(ends("read_committed"))
-    return [place.topic for place in places if committed[place] < whole[place]]
 
 
 def do_anew(system: System, name: str) -> None:
@@ -186,7 +167,7 @@ def test_what_kafka_forgot_is_aborted_and_done_anew(orphaned: System) -> None:
     assert LOST in worker.log
     announce(orphaned, LATE)
     check(orphaned, JOBS)
-    assert not held_up(orphaned)
+    assert not held_up(orphaned, *WRITTEN)
     assert worker.terminate() == 0
     check_copies(orphaned, ["one"])
 
@@ -195,7 +176,7 @@ def test_a_worker_that_ends_before_it_aborts_what_kafka_forgot(
     orphaned: System, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert crash(orphaned, "join", Step.EMPTIED, 1).wait() == -signal.SIGKILL
-    assert held_up(orphaned)
+    assert held_up(orphaned, *WRITTEN)
     do_anew(orphaned, "one")
     assert LOST in caplog.text
     check(orphaned, JOBS)

@@ -20,7 +20,8 @@ from local.rabbitmq import RabbitMQ
 from pulseload import headers
 from pulseload.errors import Failure
 from tests.examples import body
-from tests.system.harness import Read, Service, System, eventually
+from tests.github_api import GitHubAPI
+from tests.system.harness import BIN, Read, Service, System, eventually
 from tests.system.pulse import Pulse
 
 GUEST = "exchange/guest/jobs"
@@ -62,6 +63,14 @@ def started(system: System, name: str = "bridge", **env: str) -> Service:
     """Start a bridge and wait until it is at work."""
     bridge = system.bridge(name, **env)
     bridge.wait_for("taking messages")
+    return bridge
+
+
+def asking(system: System, api: GitHubAPI, name: str = "github") -> Service:
+    """Start the bridge that asks GitHub and wait until it is at work."""
+    argv = (str(BIN / "pulseload"), "github-pushes")
+    bridge = system.program(name, *argv, PULSELOAD_GITHUB_API=api.url)
+    bridge.wait_for("asking")
     return bridge
 
 

@@ -1,11 +1,7 @@
 """GitHub is asked for its pushes: a real worker, a real Kafka, a stand-in for GitHub's API."""
 
-import asyncio
 import json
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
 
 import pytest
 
@@ -14,8 +10,9 @@ from local.rabbitmq import RabbitMQ
 from local.reader import Read
 from pulseload import topics
 from tests.examples import GITHUB, body, github_commit, github_pull_request, github_push
-from tests.github_api import Answer, GitHubAPI
-from tests.system.harness import BIN, Service, System, eventually
+from tests.github_api import Answer, GitHubAPI, row, serving
+from tests.system.bridging import asking
+from tests.system.harness import BIN, System, eventually
 from tests.system.pulse import Pulse
 
 MIRROR = "pulse.taskcluster-github.v1.push"
@@ -23,28 +20,6 @@ PULL_REQUESTS = "pulse.taskcluster-github.v1.pull-request"
 HEAD, LAST = f"{2:040x}", f"{3:040x}"
 ASKED = "/repos/mozilla/lamp.shade/pulls/17/commits"
 COMPARED = f"/repos/mozilla/lamp.shade/compare/{'b' * 40}...{HEAD}"
-
-
-def row(number: int) -> dict[str, Any]:
-    person = {"name": "Dev", "email": "dev@example.com", "date": "2026-03-01T10:00:00Z"}
-    commit = {"message": f"commit {number}", "author": person, "committer": person}
-    return {"sha": f"{number:040x}", "commit": commit}
-
-
-@contextmanager
-def github(api: GitHubAPI) -> Iterator[None]:
-    """Serve the stand-in from a thread of its own for as long as the block runs."""
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    try:
-        asyncio.run_coroutine_threadsafe(api.__aenter__(), loop).result(30)
-        yield
-    finally:
-        asyncio.run_coroutine_threadsafe(api.__aexit__(None, None, None), loop).result(30)
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
 
 
 @pytest.fixture
@@ -64,21 +39,14 @@ def system(
         rabbitmq.delete_vhost(pulse.vhost)
 
 
-def started(system: System, api: GitHubAPI, name: str = "github") -> Service:
-    argv = (str(BIN / "pulseload"), "github-pushes")
-    service = system.program(name, *argv, PULSELOAD_GITHUB_API=api.url)
-    service.wait_for("asking")
-    return service
-
-
 def test_what_github_tells_becomes_the_best_record(system: System) -> None:
     answers = {
         ASKED: [Answer(status=502), Answer([row(2), row(3)])],
         COMPARED: [Answer({"commits": [row(1), row(2)]})],
     }
     api = GitHubAPI(answers)
-    with github(api):
-        bridge, worker = started(system, api), system.worker()
+    with serving(api):
+        bridge, worker = asking(system, api), system.worker()
         worker.wait_for("ready; working")
         system.produce(PULL_REQUESTS, body(github_pull_request()), b"no message", b"{}")
         for message in (
@@ -123,15 +91,15 @@ def test_nothing_is_left_out_or_written_twice_whatever_is_killed(system: System)
         for head in heads
     }
     api = GitHubAPI(answers)
-    with github(api):
-        bridge = started(system, api)
+    with serving(api):
+        bridge = asking(system, api)
         for head in heads[: total // 2]:
             system.produce(MIRROR, body(github_push(head=head, commits=())))
         eventually(lambda: api.asked, "it asks")
         bridge.kill()
         for head in heads[total // 2 :]:
             system.produce(MIRROR, body(github_push(head=head, commits=())))
-        again = started(system, api, "again")
+        again = asking(system, api, "again")
         records = system.read(
             topics.PUSHES_INBOX,
             until=lambda found: set(heads) <= {one.json["revision"] for one in found},

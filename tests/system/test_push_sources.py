@@ -2,15 +2,11 @@
 
 import json
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
 from local.kafka import Kafka
 from local.rabbitmq import RabbitMQ
-from local.reader import Read
-from pipeline import joining
-from pipeline.pending import Waiting
 from pulseload import topics
 from tests.examples import (
     GITHUB,
@@ -20,25 +16,21 @@ from tests.examples import (
     github_pull_request,
     github_push,
     hg_push,
-    job,
     job_2016,
     push,
     task_id,
 )
-from tests.pushlogs import Server
 from tests.system.bridging import at_work
-from tests.system.harness import BIN, System
+from tests.system.harness import System
+from tests.system.joins import JOBS, joined, known, sent, waiting
 
-JOBS = "exchange/taskcluster-treeherder/v1/jobs"
 HG = "exchange/hgpushes/v1"
 HG_EVENTS = "exchange/hgpushes/v2"
 PUSHES = "exchange/taskcluster-github/v1/push"
 PULL_REQUESTS = "exchange/taskcluster-github/v1/pull-request"
-TABLE = topics.changelog("pulseload", joining.PUSHES)
-PENDING = topics.changelog("pulseload", joining.PENDING)
 
 REPOSITORIES = [
-    {"name": "try", "url": f"{HG_ROOT}/try", "pushlog": False},
+    {"name": "try", "url": f"{HG_ROOT}/try"},
     {"name": "lamp", "url": f"{GITHUB}.git", "kind": "git", "branches": ["main"]},
     {"name": "lamp-next", "url": GITHUB, "kind": "git", "branches": ["next/*", "tag"]},
     {"name": "lamp-prs", "url": GITHUB, "kind": "git", "branches": ["pull request"]},
@@ -46,68 +38,17 @@ REPOSITORIES = [
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with Server(["told"]) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
 def system(
-    kafka: Kafka, rabbitmq: RabbitMQ, server: Server, tmp_path_factory: pytest.TempPathFactory
+    kafka: Kafka, rabbitmq: RabbitMQ, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[System]:
     """A bridge and a worker at work; each test has jobs and pushes of its own."""
     folder = tmp_path_factory.mktemp("push-sources")
     exchanges = (JOBS, HG, HG_EVENTS, PUSHES, PULL_REQUESTS)
-    repositories = json.dumps([*REPOSITORIES, *server.rows()])
+    repositories = json.dumps(REPOSITORIES)
     with at_work(kafka, rabbitmq, folder, exchanges, PULSELOAD_REPOSITORIES=repositories) as system:
         yield system
     assert system.read(topics.PUSHES_DEAD_LETTER) == []
     assert system.read(topics.JOBS_DEAD_LETTER) == []
-
-
-def sent(system: System, number: int, project: str, revision: str) -> None:
-    """Publish a job with an id of its own."""
-    document = job(project=project, revision=revision, taskId=task_id(number))
-    system.pulse.publish(JOBS, document, routing_key=f"{project}.key")
-
-
-def waiting(system: System, *numbers: int) -> None:
-    """Wait until jobs wait for their push."""
-    wanted = {task_id(number).encode() for number in numbers}
-
-    def there(records: list[Read]) -> bool:
-        rows = [one.value for one in records if one.value is not None]
-        return wanted <= {Waiting.unpack(row).job_id for row in rows}
-
-    system.read(PENDING, until=there)
-
-
-def known(system: System, project: str, revision: str, *fields: str) -> None:
-    """Wait until the table has a push with some fields."""
-    key = f"{project}:{revision}".encode()
-
-    def there(records: list[Read]) -> bool:
-        rows = [one.json for one in records if one.key == key and one.value is not None]
-        return any(set(fields) <= row.keys() for row in rows)
-
-    system.read(TABLE, until=there)
-
-
-def joined(system: System, *numbers: int) -> list[Any]:
-    """Wait until jobs are joined, and return their pushes; they were joined once and in order."""
-    wanted = [task_id(number).encode() for number in numbers]
-    records = system.read(
-        topics.JOBS_JOINED, until=lambda found: set(wanted) <= {one.key for one in found}
-    )
-    found = [one for one in records if one.key in wanted]
-    assert sorted(one.key or b"" for one in found) == sorted(wanted)
-    by_push: dict[str, list[bytes | None]] = {}
-    for one in found:
-        by_push.setdefault(one.json["job"]["origin"]["revision"], []).append(one.key)
-    for keys in by_push.values():
-        assert keys == [key for key in wanted if key in keys]
-    pushes = {one.key: one.json["push"] for one in found}
-    return [pushes[key] for key in wanted]
 
 
 def test_jobs_before_between_and_after_what_two_sources_tell(system: System) -> None:
@@ -129,45 +70,6 @@ def test_jobs_before_between_and_after_what_two_sources_tell(system: System) -> 
     known(system, "try", early)
     sent(system, 5, "try", tip)
     assert joined(system, 1, 2, 3, 4, 5) == [poor, poor, poor, full, full]
-
-
-def test_jobs_before_between_and_after_what_three_sources_tell(
-    system: System, server: Server
-) -> None:
-    server["told"].push(changesets=2)
-    tip, other = server["told"].revisions()[0], f"{0x102:040x}"
-    announced = hg_push(
-        repo_url=server.url("told"),
-        heads=[tip],
-        pushlog_pushes=[{"pushid": 1, "user": "user-1@example.com"}],
-    )
-    sent(system, 91, "told", tip)
-    waiting(system, 91)
-    system.pulse.publish(HG, announced, routing_key="told")
-    known(system, "told", tip, "push_id")
-    sent(system, 92, "told", tip)
-    joined(system, 91, 92)
-    pushlog = system.program("pushlog", str(BIN / "pulseload"), "pushlog", PUSHLOG_INTERVAL="1s")
-    known(system, "told", tip, "revisions")
-    sent(system, 93, "told", tip)
-    joined(system, 91, 92, 93)
-    own = {"project": "told", "revision": tip, "revision_hash": "ab" * 20}
-    system.produce(topics.PUSHES_INBOX, body(own))
-    known(system, "told", tip, "revision_hash")
-    # Pulse delivers at least once.
-    announced["payload"]["heads"].append(other)
-    system.pulse.publish(HG, announced, routing_key="told")
-    known(system, "told", other)
-    sent(system, 94, "told", tip)
-    first, second, third, last = joined(system, 91, 92, 93, 94)
-    assert first == second
-    assert first.keys() == {"project", "revision", "author", "push_id", "url"}
-    assert {key: third[key] for key in first} == first
-    assert [one["revision"] for one in third["revisions"]] == [
-        one["node"] for one in server["told"].pushes[1]["changesets"]
-    ]
-    assert last == {**third, "revision_hash": own["revision_hash"]}
-    assert pushlog.terminate() == 0
 
 
 def test_the_richer_source_may_be_the_first(system: System) -> None:

@@ -3,96 +3,25 @@
 import json
 import random
 import re
-import signal
 import time
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
-from aiohttp import web
 from aiokafka import TopicPartition
 
 from bridges.pushlog.position import PAGE
-from pulseload.topics import INPUT_MAX_BYTES, PUSHES, PUSHES_INBOX, PUSHLOG_CURSORS
+from pulseload.topics import PUSHES, PUSHES_INBOX
 from tests.examples import body, hg_push, job
-from tests.pushlogs import Handler, Log, Server
+from tests.pushlogs import Server, failing
 from tests.recorded import RECORDED
-from tests.system.harness import BIN, Read, Sent, Service, System, eventually, kill_after
+from tests.system.harness import System, kill_after
+from tests.system.polling import begun, check, ended, poll, taken
 
 
 @pytest.fixture
 def server() -> Iterator[Server]:
     with Server(["one", "two", "three"]) as running:
         yield running
-
-
-BRIDGE = (str(BIN / "pulseload"), "pushlog")
-HASTY = (
-    str(BIN / "python"),
-    "-c",
-    "from bridges.pushlog import __main__, position; position.BELIEVED_AFTER = 3; __main__.main()",
-)
-"""A bridge that believes in a reset after seconds, not minutes."""
-
-
-def poll(
-    system: System,
-    server: Server,
-    name: str = "pushlog",
-    argv: tuple[str, ...] = BRIDGE,
-    **env: str,
-) -> Service:
-    """Start a pushlog bridge and wait until it is at work."""
-    system.env["PULSELOAD_REPOSITORIES"] = json.dumps(server.rows())
-    env = {"PUSHLOG_INTERVAL": "1s", **env}
-    bridge = system.program(name, *argv, **env)
-    bridge.wait_for("polling ")
-    return bridge
-
-
-def taken(system: System, log: Log) -> list[Read]:
-    """Return the records of one repository, in the order of its pushes."""
-    found = [one for one in system.read(PUSHES_INBOX) if one.json["project"] == log.name]
-    return sorted(found, key=lambda one: one.json["push_id"])
-
-
-def check(system: System, log: Log, after: int = 0) -> None:
-    """See that every push after a number is there once, and in order as far as Kafka has one."""
-    wanted = [
-        push["changesets"][-1]["node"]
-        for push_id, push in sorted(log.pushes.items())
-        if push_id > after and push["changesets"]
-    ]
-    eventually(lambda: len(taken(system, log)) >= len(wanted), f"all pushes of {log.name}")
-    records = taken(system, log)
-    assert [one.json["revision"] for one in records] == wanted
-    for number in range(4):
-        offsets = [one.offset for one in records if one.partition == number]
-        assert offsets == sorted(offsets)
-
-
-def cursors(system: System) -> dict[str, Any]:
-    """Return the cursors by address."""
-    found: dict[str, Any] = {}
-    for one in system.read(PUSHLOG_CURSORS):
-        if one.value and one.value.startswith(b"{"):
-            found[(one.key or b"").decode()] = one.json["push_id"]
-    return found
-
-
-def ended(bridge: Service) -> None:
-    began = time.monotonic()
-    assert bridge.terminate() == 0
-    assert time.monotonic() - began < 10
-    assert "Traceback" not in bridge.log
-    assert "never retrieved" not in bridge.log
-
-
-def begun(system: System, server: Server, bridge: Service) -> None:
-    """Wait until every log has its cursor at its end."""
-    wanted = {server.url(name): log.last for name, log in server.logs.items()}
-    eventually(lambda: cursors(system) == wanted, f"cursors {wanted}")
-    assert bridge.running
 
 
 def test_pushes_are_taken_once_and_in_order(system: System, server: Server) -> None:
@@ -204,176 +133,6 @@ def test_three_days_of_fifty_repositories_are_caught_up_politely(system: System)
         assert len(records) == 900 + 49 * 18
         assert len({one.key for one in records}) == len(records)
         ended(bridge)
-
-
-def test_a_repository_that_was_reset(system: System, server: Server) -> None:
-    one = server["one"]
-    one.push(40)
-    bridge = poll(system, server, argv=HASTY)
-    begun(system, server, bridge)
-    one.pushes = {}
-    one.push(15, changesets=2)
-    begun(system, server, bridge)
-    assert cursors(system)[server.url("one")] == 15
-    assert bridge.log.count("one was reset: its last push is 15, not 40") == 1
-    one.push(1, changesets=2)
-    begun(system, server, bridge)
-    anew = [record for record in taken(system, one) if len(record.json["revisions"]) == 2]
-    assert [record.json["push_id"] for record in anew] == list(range(1, 17))
-    ended(bridge)
-
-
-def failing(status: int, content: bytes, **headers: str) -> Handler:
-    async def handler(_: web.Request) -> web.Response:
-        return web.Response(status=status, body=content, headers=headers)
-
-    return handler
-
-
-@pytest.mark.parametrize(
-    ("handler", "text"),
-    [
-        (failing(500, b""), "answers 500"),
-        (failing(200, b"<html>Down for maintenance"), 'no JSON (it begins with "<html>'),
-        (failing(200, b'{"lastpushid": 7, "pushes": {'), "no JSON"),
-        (failing(302, b"", Location="http://other.example.com/"), "another server"),
-    ],
-    ids=["500", "html", "truncated", "redirected"],
-)
-def test_one_repository_in_trouble_holds_up_no_other(
-    system: System, server: Server, handler: Handler, text: str
-) -> None:
-    one, two = server["one"], server["two"]
-    one.push(3)
-    bridge = poll(system, server)
-    begun(system, server, bridge)
-    one.handler = handler
-    one.push(2)
-    bridge.wait_for("WARNING")
-    two.push(2)
-    check(system, two)
-    time.sleep(3)
-    assert bridge.log.count("WARNING") == 1
-    assert f"WARNING pushlog: one: {server.url('one')}/json-pushes" in bridge.log
-    assert text in bridge.log
-    assert cursors(system)[server.url("one")] == 3
-    one.handler = None
-    bridge.wait_for("one answers again")
-    check(system, one)
-    ended(bridge)
-
-
-def test_a_server_that_asks_for_rest_gets_it(system: System, server: Server) -> None:
-    one = server["one"]
-    bridge = poll(system, server)
-    begun(system, server, bridge)
-    one.handler = failing(503, b"", **{"Retry-After": "5"})
-    bridge.wait_for("answers 503")
-    before = len(one.requests)
-    one.handler = None
-    one.push(1)
-    time.sleep(4)
-    assert len(one.requests) == before
-    check(system, one)
-    ended(bridge)
-
-
-def test_an_answer_that_is_too_large_is_asked_for_in_parts(system: System, server: Server) -> None:
-    one = server["one"]
-    bridge = poll(system, server)
-    begun(system, server, bridge)
-    one.push(4, changesets=3)
-    for push_id, size in ((1, 6_000_000), (2, 6_000_000), (3, 20_000_000)):
-        one.pushes[push_id]["changesets"][0]["desc"] = "x" * size
-    check(system, one)
-    begun(system, server, bridge)
-    assert "of push 3 only the revisions are asked for" in bridge.log
-    records = taken(system, one)
-    assert all(len(record.value or b"") < INPUT_MAX_BYTES for record in records)
-    comments = [[sorted(one) for one in record.json["revisions"]] for record in records]
-    whole, bare = ["author", "comment", "revision"], ["revision"]
-    assert comments[0] == comments[1] == [["author", "revision"], whole, whole]
-    assert comments[2] == [bare] * 3
-    assert comments[3] == [whole] * 3
-    tip = one.pushes[1]["changesets"][-1]["node"]
-    assert f"one:{tip} is too large for Kafka: written without its first 1 comments" in bridge.log
-    ended(bridge)
-
-
-@pytest.mark.parametrize("how", ["kill", "freeze"])
-def test_kafka_is_away_for_a_while(system: System, server: Server, how: str) -> None:
-    one = server["one"]
-    bridge = poll(system, server)
-    begun(system, server, bridge)
-    if how == "kill":
-        system.kafka.kill()
-        one.push(5)
-        bridge.wait_for("waiting for Kafka")
-        system.kafka.start()
-    else:
-        system.kafka.process.signal(signal.SIGSTOP)
-        one.push(5)
-        time.sleep(8)
-        system.kafka.process.signal(signal.SIGCONT)
-    one.push(5)
-    check(system, one)
-    ended(bridge)
-
-
-def test_it_ends_within_seconds_though_kafka_is_away(system: System, server: Server) -> None:
-    bridge = poll(system, server)
-    begun(system, server, bridge)
-    system.kafka.process.signal(signal.SIGSTOP)
-    try:
-        server["one"].push(5)
-        time.sleep(2)
-        ended(bridge)
-    finally:
-        system.kafka.process.signal(signal.SIGCONT)
-
-
-def test_a_cursor_that_is_deleted_or_no_cursor(system: System, server: Server) -> None:
-    one, two = server["one"], server["two"]
-    one.push(20)
-    two.push(20)
-    bridge = poll(system, server)
-    begun(system, server, bridge)
-    ended(bridge)
-    two.push(5)
-    system.produce(
-        PUSHLOG_CURSORS,
-        Sent(None, server.url("one").encode()),
-        Sent(b"nonsense", server.url("two").encode()),
-    )
-    bridge.start()
-    bridge.wait_for("one has no cursor: beginning after push 10", times=2)
-    begun(system, server, bridge)
-    assert "two has no cursor" not in bridge.log.rpartition("ended, as asked")[2]
-    assert f"holds no cursor for '{server.url('two')}': ignored" in bridge.log
-    check(system, two, after=10)
-    ended(bridge)
-
-
-@pytest.mark.parametrize(
-    ("env", "text"),
-    [
-        ({"KAFKA_URL": "kafka://127.0.0.1:1"}, "Kafka at 127.0.0.1:1 does not answer"),
-        ({"PUSHLOG_INTERVAL": "2d"}, 'PUSHLOG_INTERVAL is "2d"; allowed: at most 86400 seconds'),
-        (
-            {"PULSELOAD_REPOSITORIES": '[{name: a, url: "https://x.example.com", pushlog: false}]'},
-            "no repository to poll",
-        ),
-        (
-            {"PULSELOAD_REPOSITORIES": '[{name: a, url: "https://x:99999/"}]'},
-            "pulseload_repositories: the url of a is https://x:99999/: ",
-        ),
-    ],
-)
-def test_one_line_says_why_it_cannot_start(system: System, env: dict[str, str], text: str) -> None:
-    bridge = system.program("pushlog", str(BIN / "pulseload"), "pushlog", **env)
-    assert bridge.wait() == 1
-    assert text in bridge.log.strip().splitlines()[-1]
-    assert "Traceback" not in bridge.log
 
 
 def test_what_pulse_announced_is_enriched(system: System, server: Server) -> None:

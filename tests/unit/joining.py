@@ -1,5 +1,6 @@
 """A join task over rows in dictionaries, and what its tests feed it."""
 
+import json
 from collections.abc import Sequence
 from itertools import islice
 from typing import Any
@@ -11,7 +12,7 @@ from pipeline.joining import OUTPUTS, PENDING, PUSHES, STATES, SUPPRESSED_REASON
 from pipeline.pending import Waiting
 from pipeline.runtime.draft import Draft, Output
 from pulseload import topics
-from pulseload.headers import JOB_ID, JOB_RESULT, JOB_STATE, Header
+from pulseload.headers import JOB_ID, JOB_RESULT, JOB_STATE, PREVIOUS_STATE, Header
 from tests import examples
 from tests.examples import OTHER_REVISION, REVISION, DictRows, Message, body, task_id
 
@@ -135,3 +136,20 @@ def push(offset: int = 0, key: bytes | None = KEY, **fields: Any) -> Message:
 
 def ids(*numbers: int) -> list[str]:
     return [task_id(number) for number in numbers]
+
+
+def told(offset: int, state: str, note: str = "", number: int = 1, **how: Any) -> Message:
+    """Return a record of `jobs.valid` that tells a state of job 1."""
+    return valid(number, offset=offset, state=state, productName=note or "Firefox", **how)
+
+
+def states(task: Driver, topic: str = topics.JOBS_JOINED) -> list[tuple[str, str | None]]:
+    """Return the states sent to a topic, each with the one before it."""
+    found = []
+    for one in task.outputs:
+        if one.topic == topic:
+            document = json.loads(one.value or b"")
+            previous = dict(one.headers).get(PREVIOUS_STATE)
+            job = document.get("job", document)
+            found.append((job["state"], previous.decode() if previous else None))
+    return found

@@ -1,43 +1,23 @@
-"""What GitHub's API is asked, what its answers say, and how patiently it is asked."""
+"""What GitHub's API is asked, and what its answers say."""
 
-import asyncio
 import json
-import logging
-import time
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
 
 import schemas
-from bridges import pauses
-from bridges.github import answers, bridge, client
-from bridges.github.client import Client
+from bridges.github import answers, bridge
 from pipeline import github
-from pipeline.github import Announced, Commit
+from pipeline.github import Announced
 from pulseload.repositories import Repositories, Repository
 from tests.examples import GITHUB, changed, github_commit, github_pull_request, github_push
-from tests.github_api import Answer, GitHubAPI
+from tests.github_api import Answer, row
 from tests.recorded import RECORDED
+from tests.unit.asking import PATH, asked
 
 HEAD, BASE = f"{2:040x}", "b" * 40
-PATH = "/repos/mozilla/lamp.shade/pulls/17/commits"
 
 REPOSITORIES = Repositories([Repository("lamp", GITHUB, "git", pull_requests=True)])
-
-
-def row(number: int) -> dict[str, Any]:
-    """Return a commit as GitHub's API lists it."""
-    person = {"name": f"Dev {number}", "email": f"dev{number}@example.com"}
-    return {
-        "sha": f"{number:040x}",
-        "commit": {
-            "author": {**person, "date": "2026-02-01T12:00:00Z"},
-            "committer": {"name": "GitHub", "date": "2026-03-01T10:00:00Z"},
-            "message": f"Turn the screw ({number})",
-        },
-        "parents": [],
-    }
 
 
 def push_of(message: dict[str, Any]) -> Announced:
@@ -109,167 +89,6 @@ def test_a_record_keeps_as_many_commits_as_there_is_room_for() -> None:
     assert [int(one["revision"], 16) for one in listed] == list(range(31 - len(listed), 31))
     huge = answers.commits([changed(row(1), "commit.message", "m" * 1_000_000)])
     assert bridge._written(pull_request(), huge) is None
-
-
-def asked(
-    given: Mapping[str, Sequence[Answer]], path: str = PATH, token: str | None = None
-) -> tuple[list[Commit] | None, GitHubAPI]:
-    """Ask a server with these answers."""
-
-    async def ask() -> tuple[list[Commit] | None, GitHubAPI]:
-        async with GitHubAPI(given) as api, Client(f"{api.url}/", token) as asking:
-            return await asking.commits(path), api
-
-    return asyncio.run(ask())
-
-
-@pytest.fixture
-def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Nobody waits here: how long the client would have."""
-    found: list[float] = []
-
-    async def sleep(seconds: float) -> None:
-        found.append(seconds)
-
-    monkeypatch.setattr("bridges.github.client.sleep", sleep)
-    return found
-
-
-def numbers(commits: list[Commit] | None) -> list[int] | None:
-    return None if commits is None else [int(one["id"], 16) for one in commits]
-
-
-def test_pages_are_followed() -> None:
-    more = {"Link": '<https://elsewhere.example.com/?page=9>; rel="next"'}
-    found, api = asked({PATH: [Answer([row(1)], headers=more), Answer([row(2)])]})
-    assert numbers(found) == [1, 2]
-    assert api.asked == [(PATH, "1"), (PATH, "2")]
-    found, api = asked({PATH: [Answer([row(1)], headers=more)]})
-    assert found is None
-    assert len(api.asked) == client.MAX_PAGES
-
-
-@pytest.mark.usefixtures("waits")
-def test_the_token_is_sent_and_never_told(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.DEBUG)
-    _, api = asked({PATH: [Answer(status=500), Answer([row(1)])]}, token="s3cret")
-    assert api.tokens == ["Bearer s3cret"] * 2
-    assert "s3cret" not in caplog.text
-    assert asked({PATH: [Answer([row(1)])]})[1].tokens == [None]
-
-
-@pytest.mark.parametrize("status", [401, 404, 410, 422])
-def test_what_github_does_not_tell_is_not_asked_again(status: int, waits: list[float]) -> None:
-    found, api = asked({PATH: [Answer({}, status)]})
-    assert found is None
-    assert len(api.asked) == 1
-    assert waits == []
-
-
-@pytest.mark.parametrize(
-    "broken",
-    [
-        Answer(status=500),
-        Answer(status=502),
-        Answer(status=429),
-        Answer(b"<html>"),
-        Answer(b'[{"sha": "' + b"a" * 20),
-        Answer({"message": "?"}),
-    ],
-)
-def test_a_failure_is_tried_again_with_longer_pauses(broken: Answer, waits: list[float]) -> None:
-    found, _ = asked({PATH: [broken] * (client.TRIES - 1) + [Answer([row(1)])]})
-    assert numbers(found) == [1]
-    assert all(2**n / 2 <= wait <= 2**n for n, wait in enumerate(waits))
-    waits.clear()
-    found, api = asked({PATH: [broken]})
-    assert found is None
-    assert len(api.asked) == client.TRIES
-    assert len(waits) == client.TRIES - 1
-
-
-def test_a_server_that_is_not_there_is_tried_again(waits: list[float]) -> None:
-    async def ask() -> list[Commit] | None:
-        async with Client("http://127.0.0.1:9", None) as asking:
-            return await asking.commits(PATH)
-
-    assert asyncio.run(ask()) is None
-    assert len(waits) == client.TRIES - 1
-
-
-@pytest.mark.parametrize(
-    ("status", "headers", "least", "most"),
-    [
-        (403, {"Retry-After": "17"}, 17, 17),
-        (429, {"Retry-After": "17"}, 17, 17),
-        (503, {"Retry-After": "0"}, 0, 0),
-        (429, {"Retry-After": "1000000000"}, pauses.LONGEST_ASKED, pauses.LONGEST_ASKED),
-        (429, {"Retry-After": "nan"}, 0.5, 1),
-        (429, {"Retry-After": "Wed, 21 Oct 2020 07:28:00 GMT"}, 0, 0),
-        (403, {"Retry-After": "Wed, 21 Oct 2420 07:28:00 GMT"}, 3_600, 3_600),
-        (403, {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "+60"}, 50, 62),
-        (403, {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "-60"}, 0, 0),
-        (429, {"X-RateLimit-Remaining": "5", "X-RateLimit-Reset": "+60"}, 0.5, 1),
-    ],
-)
-def test_github_says_how_long_to_wait(
-    status: int, headers: dict[str, str], least: float, most: float, waits: list[float]
-) -> None:
-    if "X-RateLimit-Reset" in headers:
-        reset = int(time.time()) + int(headers["X-RateLimit-Reset"])
-        headers = {**headers, "X-RateLimit-Reset": str(reset)}
-    found, _ = asked({PATH: [Answer({}, status, headers), Answer([row(1)])]})
-    assert numbers(found) == [1]
-    assert [least <= wait <= most for wait in waits] == [True]
-
-
-def test_a_forbidden_answer_without_a_time_is_final(waits: list[float]) -> None:
-    assert asked({PATH: [Answer({}, 403)]})[0] is None
-    assert waits == []
-
-
-@pytest.mark.parametrize("status", [403, 429])
-def test_a_secondary_limit_is_waited_out(status: int, waits: list[float]) -> None:
-    told = {"message": "You have exceeded a secondary rate limit. Please wait a few minutes."}
-    assert numbers(asked({PATH: [Answer(told, status), Answer([row(1)])]})[0]) == [1]
-    assert waits == [client.SECONDARY_WAIT]
-
-
-@pytest.mark.parametrize("status", [301, 302, 307, 308])
-def test_a_redirection_within_the_origin_is_followed(status: int) -> None:
-    moved = Answer({}, status, {"Location": "/repositories/7/pulls/17/commits?per_page=100&page=1"})
-    found, api = asked({PATH: [moved], "/repositories/7/pulls/17/commits": [Answer([row(1)])]})
-    assert numbers(found) == [1]
-    assert [path for path, _ in api.asked] == [PATH, "/repositories/7/pulls/17/commits"]
-
-
-def test_no_other_origin_is_asked(waits: list[float]) -> None:
-    async def ask() -> None:
-        async with GitHubAPI({"/internal": [Answer([row(1)])]}) as other:
-            for place in (f"{other.url}/internal?page=1", f"//{other.url[7:]}/internal?page=1"):
-                moved = Answer({}, 302, {"Location": place})
-                async with (
-                    GitHubAPI({PATH: [moved]}) as api,
-                    Client(api.url, "s3cret") as asking,
-                ):
-                    assert await asking.commits(PATH) is None
-            assert other.asked == []
-
-    asyncio.run(ask())
-    assert waits == []
-
-
-def test_a_circle_of_redirections_ends(waits: list[float]) -> None:
-    found, api = asked({PATH: [Answer({}, 302, {"Location": f"{PATH}?page=1"})]})
-    assert found is None
-    assert len(api.asked) == client.MAX_MOVES + 1
-    assert waits == []
-
-
-def test_a_huge_answer_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "MAX_BYTES", 1_000)
-    assert asked({PATH: [Answer([row(1)] * 10)]})[0] is None
-    assert numbers(asked({PATH: [Answer([row(1)])]})[0]) == [1]
 
 
 @pytest.mark.parametrize(

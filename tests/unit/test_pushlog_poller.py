@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import pytest
 from yarl import URL
 
-from bridges import pauses
+from bridges.pushlog import poller
 from bridges.pushlog.client import Client, TooMuch, TooSlow, Trouble
 from bridges.pushlog.ledger import Fenced, Ledger, Lost
 from bridges.pushlog.poller import Poller
@@ -54,7 +54,7 @@ class Kept(Ledger):
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pauses, "FIRST", 0.0)
+    monkeypatch.setattr(poller, "FIRST_PAUSE", 0.0)
 
 
 def answer(pushes: int = 3, start: int = 0, end: int = 200) -> bytes:
