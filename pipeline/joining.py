@@ -25,7 +25,15 @@ from pipeline.pending import Pending, Waiting
 from pipeline.runtime.draft import Draft
 from pipeline.runtime.records import Record
 from pulseload import headers, topics
-from pulseload.headers import JOB_ID, JOB_RESULT, JOB_STATE, PREVIOUS_STATE, Header
+from pulseload.headers import (
+    EXPIRED_REASON,
+    JOB_ID,
+    JOB_RESULT,
+    JOB_STATE,
+    PREVIOUS_STATE,
+    SUPPRESSED_REASON,
+    Header,
+)
 
 STAGE: Final = "join"
 INPUTS: Final = (topics.JOBS_VALID, topics.PUSHES)
@@ -40,9 +48,6 @@ PUSHES: Final = "pushes"
 PENDING: Final = "pending-jobs"
 STATES: Final = "job-states"
 
-SUPPRESSED_REASON: Final = "pulseload.suppressed.reason"
-
-EXPIRED_REASON: Final = "pulseload.expired.reason"
 EXPIRED_PUSH: Final = "pulseload.expired.push"
 EXPIRED_WAITED: Final = "pulseload.expired.waited"
 
@@ -103,6 +108,14 @@ class Join:
         self._memory_ms = memory * 1_000
         # A partition that is taken away and comes back has a new draft, and is counted again.
         self._kept: WeakKeyDictionary[Draft, Kept] = WeakKeyDictionary()
+
+    def waiting(self, draft: Draft) -> tuple[int, int | None]:
+        """Return how many jobs wait, and since when the oldest does (ms since 1970), if any.
+
+        The latter is of the last time that all were looked through.
+        """
+        kept = self._kept.get(draft)
+        return (0, None) if kept is None else (kept.pending.total, kept.pending.oldest_since)
 
     def process(self, records: Iterable[Record], draft: Draft) -> Iterator[None]:
         """Join jobs with pushes; see `pipeline.runtime.draft.Process`."""
@@ -223,10 +236,12 @@ class Join:
         if not pending.total:
             # RocksDB would look through the marks of all that were deleted to see it.
             pending.swept = b""
+            pending.oldest_since = pending.round_oldest = None
             return
         if not pending.swept:
             # By one moment for all: none leaves before an older one of its push.
             pending.round_began = now
+            pending.round_oldest = None
         rows = pending.table.walk(pending.swept)
         pending.swept = b""
         looked_at = 0
@@ -238,10 +253,13 @@ class Join:
                 _expire(draft, kept, key, row, now, PUSH_UNKNOWN)
                 if draft.due:
                     yield
+            elif pending.round_oldest is None or since < pending.round_oldest:
+                pending.round_oldest = since
             if looked_at > SWEEP_BYTES:
                 return
         if next(rows, None) is None:
             pending.swept = b""
+            pending.oldest_since = pending.round_oldest
 
 
 def _release_all(

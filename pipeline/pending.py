@@ -68,8 +68,9 @@ class Pending:
     """The waiting jobs of one draft. All changes of their table are made here.
 
     `total` and `of_group` say how many rows there are; they are right once `count` has ended.
-    `swept` and `round_began` are for the sweep that goes round: the key it has come to, and when it
-    was at the first row (ms since 1970).
+    `swept`, `round_began` and `round_oldest` are for the sweep that goes round: the key it has come
+    to, when it was at the first row, and the oldest row it has seen since (ms since 1970).
+    `oldest_since` is what the last whole round has seen.
     """
 
     def __init__(self, table: Table) -> None:
@@ -77,6 +78,8 @@ class Pending:
         self.of_group: dict[bytes, int] = {}
         self.swept = b""
         self.round_began = 0
+        self.round_oldest: int | None = None
+        self.oldest_since: int | None = None
         self.table = table
         # The oldest stand last, to be popped. Rows that have left meanwhile are passed over.
         self._oldest: list[bytes] = []

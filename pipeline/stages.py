@@ -33,6 +33,14 @@ def build(settings: Settings) -> list[Stage]:
     )
     stages = [
         Stage(VALIDATE, validation.inputs, VALIDATE_OUTPUTS, validation.process),
-        Stage(JOIN, JOIN_INPUTS, JOIN_OUTPUTS, join.process, (PUSHES, PENDING, STATES), join.tick),
+        Stage(
+            JOIN,
+            JOIN_INPUTS,
+            JOIN_OUTPUTS,
+            join.process,
+            (PUSHES, PENDING, STATES),
+            join.tick,
+            join.waiting,
+        ),
     ]
     return [stage for stage in stages if stage.name in settings.pulseload_stages]

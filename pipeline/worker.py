@@ -5,6 +5,7 @@ import contextlib
 import gc
 import logging
 import os
+import socket
 import sys
 import threading
 from collections.abc import Sequence
@@ -16,11 +17,15 @@ from aiokafka.errors import KafkaError
 from faust.tables import TableManager
 
 from pipeline import logs, stages
+from pipeline.observer import Observer
 from pipeline.runtime.batches import Batch, BatchSchema, CommittedTransport, scheduler
 from pipeline.runtime.ownership import Ownership, Place
 from pipeline.runtime.stage import Stage
 from pipeline.runtime.transaction import Fenced
 from pipeline.state import StateFolder
+from pipeline.web.history import History
+from pipeline.web.server import Page
+from pipeline.web.views import PLOTS, Views
 from pulseload import kafka
 from pulseload import settings as settings_module
 from pulseload.errors import Failure
@@ -58,6 +63,15 @@ log = logging.getLogger(__name__)
 class _App(faust.App):  # type: ignore[misc]
     ownership: Ownership
     ending: "Ending"
+    observer: Observer
+
+    def _new_web(self) -> Page:
+        history = History(configured, [counter for counter, _ in PLOTS])
+        return Page(self, Views(configured, self.observer, history).routes, history.run)
+
+    async def on_start(self) -> None:
+        self.add_future(self.observer.run())
+        await super().on_start()
 
     def _new_transport(self) -> CommittedTransport:
         transport = CommittedTransport(self.conf.broker_consumer, self)
@@ -75,11 +89,6 @@ class _Tables(TableManager):  # type: ignore[misc]
 
 class _Worker(faust.Worker):  # type: ignore[misc]
     """Checks what a worker needs before Faust starts, and ends with one line if it lacks."""
-
-    def __init__(self, app: faust.App, *services: Any, **options: Any) -> None:
-        # Two workers on one machine would fight for Faust's web port.
-        app.conf.web_enabled = False
-        super().__init__(app, *services, **options)
 
     def on_setup_root_logger(self, logger: logging.Logger, level: int) -> None:
         super().on_setup_root_logger(logger, level)
@@ -198,8 +207,18 @@ def build(settings: Settings, folder: StateFolder) -> faust.App:
         stream_recovery_delay=0,
         topic_allow_declare=False,
         topic_disable_leader=True,
+        web_bind=settings.pulseload_web_bind,
+        web_port=settings.pulseload_web_port,
     )
     app.ownership, app.ending = ownership, ending
+    name = f"{socket.gethostname()}/{folder.path.name}"
+    app.observer = Observer(
+        settings,
+        name,
+        ownership,
+        lambda: app.transport.fetched,
+        lambda: app.web.address if app.conf.web_enabled else None,
+    )
     _connect(app, chosen, ownership, ending)
     return app
 

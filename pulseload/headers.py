@@ -30,6 +30,10 @@ PREVIOUS_STATE = "pulseload.job.previous-state"
 """On `jobs.joined` and `jobs.suppressed`: the state of the latest update that was remembered when
 it came, if there was any; that one may have expired since."""
 
+SUPPRESSED_REASON = "pulseload.suppressed.reason"
+EXPIRED_REASON = "pulseload.expired.reason"
+"""Why a job update was held back, or a job left without its push."""
+
 ERROR_REASON = "pulseload.error.reason"
 ERROR_MESSAGE = "pulseload.error.message"
 ERROR_STAGE = "pulseload.error.stage"

@@ -55,6 +55,8 @@ class Settings:
     pulseload_app_id: str
     pulseload_partitions: int
     pulseload_replication: int
+    pulseload_web_bind: str
+    pulseload_web_port: int
     pulseload_repositories: tuple[Repository, ...]
     pushlog_interval: int
     pulseload_github_api: str

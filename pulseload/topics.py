@@ -14,6 +14,7 @@ JOBS_EXPIRED: Final = "jobs.expired"
 JOBS_SUPPRESSED: Final = "jobs.suppressed"
 JOBS_DEAD_LETTER: Final = "jobs.dead-letter"
 PUSHES_DEAD_LETTER: Final = "pushes.dead-letter"
+STATUS: Final = "status"
 
 INPUT_MAX_BYTES: Final = 1_048_588
 """`max.message.bytes` of what comes from outside: Kafka's own default."""
@@ -26,6 +27,12 @@ OUTER_MAX_BYTES: Final = 8 * 1_048_576
 
 SEGMENT_BYTES: Final = 64 * 1_048_576
 """`segment.bytes` of compacted topics."""
+
+STATUS_RETENTION_MS: Final = 2 * 3_600_000
+"""`retention.ms` of what the processes tell about themselves."""
+
+STATUS_SEGMENT_MS: Final = 600_000
+"""`segment.ms` there: only closed segments are deleted."""
 
 DELETE_RETENTION_MS: Final = 24 * 3_600_000
 """`delete.retention.ms` of compacted topics: how long the mark of a deleted row is kept."""
@@ -103,6 +110,12 @@ def required(
             *(JOBS_DEAD_LETTER, PUSHES_DEAD_LETTER),
         )
     ]
+    brief = {
+        "retention.ms": str(STATUS_RETENTION_MS),
+        "segment.ms": str(STATUS_SEGMENT_MS),
+        "segment.bytes": str(SEGMENT_BYTES),
+    }
+    found.append(Topic(STATUS, partitions, {**outside, **brief}))
     found += [
         Topic(changelog(app_id, name), partitions, {**outer, **compacted})
         for name in tables(stages)

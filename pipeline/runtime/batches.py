@@ -6,12 +6,14 @@ committed, how large a fetch is and how long it waits, and seeking to an offset 
 """
 
 import contextlib
+import math
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import faust
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import IllegalStateError, NoOffsetForPartitionError, OffsetOutOfRangeError
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport
 from faust.transport.utils import DefaultSchedulingStrategy
@@ -29,6 +31,9 @@ FETCH_WAIT_MS = 50
 There is one at a time, for the partitions that have nothing left to be worked on: all others are
 not asked for until it is answered.
 """
+
+NOTE_SECONDS = 1.0
+"""How often it is noted how far was fetched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +139,8 @@ class BatchSchema(faust.Schema):  # type: ignore[misc]
 
 
 class _CommittedThread(AIOKafkaConsumerThread):  # type: ignore[misc]
+    _noted = -math.inf
+
     def _create_worker_consumer(self, transport: Any) -> AIOKafkaConsumer:
         unpacking.install()
         consumer = super()._create_worker_consumer(transport)
@@ -159,7 +166,9 @@ class _CommittedThread(AIOKafkaConsumerThread):  # type: ignore[misc]
 
     async def _fetch_records(self, consumer: AIOKafkaConsumer, *how: Any, **more: Any) -> Any:
         try:
-            return await super()._fetch_records(consumer, *how, **more)
+            records = await super()._fetch_records(consumer, *how, **more)
+            self._note_positions(consumer)
+            return records
         except NoOffsetForPartitionError:
             # Each is sought to its place before it is let through.
             return {}
@@ -170,6 +179,17 @@ class _CommittedThread(AIOKafkaConsumerThread):  # type: ignore[misc]
                     if await consumer.position(tp) == offset:
                         self._tell_lost(tp, offset)
             return {}
+
+    def _note_positions(self, consumer: AIOKafkaConsumer) -> None:
+        now = time.monotonic()
+        if now - self._noted < NOTE_SECONDS or consumer._subscription.subscription is None:
+            return
+        self._noted = now
+        assigned = consumer._subscription.subscription.assignment
+        states = {tp: assigned.state_value(tp) for tp in assigned.tps} if assigned else {}
+        self.consumer.transport.fetched = {
+            tp: state.position for tp, state in states.items() if state and state.has_valid_position
+        }
 
     def _tell_lost(self, tp: Any, offset: int) -> None:
         failure = Failure(
@@ -194,4 +214,8 @@ class CommittedTransport(Transport):  # type: ignore[misc]
     """
 
     Consumer = _CommittedConsumer
+    fetched: Mapping[TopicPartition, int] = {}
+    """By partition, the offset that is fetched next, as it was at most `NOTE_SECONDS` ago or at the
+    last fetch; marks of transactions are behind it, though they are no records."""
+
     failed: Callable[[BaseException], None] | None = None

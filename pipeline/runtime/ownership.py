@@ -19,6 +19,7 @@ from pipeline.runtime.stage import Stage
 from pipeline.runtime.store import Store
 from pipeline.runtime.task import Task
 from pipeline.runtime.transaction import Fenced, Transactions
+from pulseload import metrics
 from pulseload.errors import Failure
 
 log = logging.getLogger(__name__)
@@ -49,6 +50,8 @@ class Ownership:
         self, stages: Sequence[Stage], place: Place, failed: Callable[[BaseException], None]
     ) -> None:
         self.epoch = 0
+        self.state = "starting"
+        """What it is at, in words."""
         self._assigned = 0
         self.cluster = ""
         self.tasks: dict[tuple[str, int], Task] = {}
@@ -69,6 +72,8 @@ class Ownership:
     async def revoked(self) -> None:
         """End the epoch: drop what is queued, finish the transactions in hand."""
         self.epoch += 1
+        self.state = "taking over partitions"
+        metrics.READY.set(0)
         await asyncio.gather(*(task.pause() for task in self.tasks.values()))
 
     def give_up(self) -> None:
@@ -104,6 +109,7 @@ class Ownership:
             for failure in found:
                 if isinstance(failure, BaseException):
                     raise failure
+            self.state = "restoring"
             if opened and await self._prepared(opened, lambda: epoch == self.epoch):
                 for task in opened:
                     task.start()
@@ -111,6 +117,8 @@ class Ownership:
                 opened = []
             if epoch == self.epoch:
                 self._assigned = epoch
+                self.state = "working"
+                metrics.READY.set(1)
                 for task in self.tasks.values():
                     task.resume()
                 log.info("ready; working on %s", ", ".join(map(str, self.tasks.values())) or "none")

@@ -11,6 +11,7 @@ from aiokafka.structs import ConsumerRecord
 
 from pipeline.runtime.steps import Step, reached
 from pipeline.runtime.store import GENERATION, Store
+from pulseload import metrics
 
 FETCH_BYTES: Final = 4 * 1_048_576
 POLL_RECORDS: Final = 10_000
@@ -90,6 +91,7 @@ async def restore(
     consumer.resume(*by_partition)
     behind = {tp for tp in by_partition if await consumer.position(tp) < ends[tp]}
     rows, began = 0, time.monotonic()
+    places = {tp: await consumer.position(tp) for tp in by_partition}
     while behind:
         if not wanted():
             return False
@@ -109,8 +111,12 @@ async def restore(
             position = records[-1].offset + 1
             entry.store.write({entry.table: changes}, {entry.table: position}, level=False)
             rows += len(records)
+            places[tp] = position
+            metrics.RESTORED.inc(len(records))
             reached(Step.RESTORED, entry.stage)
+        metrics.RESTORE_LEFT.set(sum(max(0, ends[tp] - place) for tp, place in places.items()))
         behind = {tp for tp in behind if await consumer.position(tp) < ends[tp]}
+    metrics.RESTORE_LEFT.set(0)
     for tp, entry in by_partition.items():
         # Past the last record stand only marks of transactions: skip them next time.
         entry.store.write({}, {entry.table: max(ends[tp], entry.store.position(entry.table))})

@@ -12,6 +12,9 @@ Tick = Callable[[int, Draft], Iterator[None]]
 records: each `yield` is a place to commit.
 """
 
+Waiting = Callable[[Draft], tuple[int, int | None]]
+"""How many records a stage keeps waiting, and since when the oldest waits, in ms since 1970."""
+
 
 @dataclass(frozen=True, slots=True)
 class Stage:
@@ -28,6 +31,7 @@ class Stage:
     process: Process
     tables: Sequence[str] = ()
     tick: Tick | None = None
+    waiting: Waiting | None = None
 
     @property
     def positions(self) -> str:

@@ -13,6 +13,7 @@ from aiokafka.errors import KafkaError
 
 from pipeline.runtime.batches import Batch
 from pipeline.runtime.draft import Draft, Output
+from pipeline.runtime.meter import Meter
 from pipeline.runtime.position import Position
 from pipeline.runtime.records import Record
 from pipeline.runtime.stage import Stage, Tick
@@ -85,7 +86,11 @@ class Task:
         self._running: asyncio.Task[None] | None = None
         self._watching: asyncio.Task[None] | None = None
         self._ticked = time.monotonic()
+        self._meter = Meter(stage.name, stage.outputs)
         self.positions: dict[str, int] = {}
+        """By input topic, the offset of the next record to work on."""
+        self.read_at: dict[str, int] = {}
+        """By input topic, the time of the last record worked on, in ms since 1970."""
 
     def __str__(self) -> str:
         return f"{self.stage.name}/{self.partition}"
@@ -99,6 +104,15 @@ class Task:
         self._idle.set()
         self._running = asyncio.create_task(self._run(), name=str(self))
         self._watching = asyncio.create_task(self._watch(), name=f"{self} topics")
+
+    @property
+    def waiting(self) -> tuple[int, int | None] | None:
+        """How many records its stage keeps waiting here, and since when; None: it keeps none."""
+        return None if self.stage.waiting is None else self.stage.waiting(self._draft)
+
+    def handed(self, topic: str) -> int:
+        """Return the offset behind the last record of an input topic that was put."""
+        return self._handed.get(topic, 0)
 
     async def put(self, batch: Batch) -> None:
         """Queue a batch; waits while the queue is full. A pause meanwhile drops it.
@@ -215,10 +229,12 @@ class Task:
             taken += len(batch.records)
             size += batch.size
             position = self.positions.get(batch.topic, 0)
-            for record in batch.records:
-                # After a rebalance Faust may hand over again what it had read before.
-                if record.offset >= position:
-                    yield record
+            # After a rebalance Faust may hand over again what it had read before.
+            records = [record for record in batch.records if record.offset >= position]
+            if records:
+                self._meter.took(batch.topic, len(records))
+                yield from records
+                self.read_at[batch.topic] = records[-1].timestamp
         self._room.set()
         if not self._queue:
             self._wake.clear()
@@ -260,9 +276,11 @@ class Task:
             for key, value in rows.items():
                 draft.outputs.append(Output(topic, self.partition, key, value, []))
         reached(Step.DRAFTED, self.stage.name)
+        began = time.monotonic()
         ends = await self.transactions.commit(draft.outputs, draft.offsets, self.partition)
         reached(Step.COMMITTED, self.stage.name)
         self.store.write(changes, {name: ends[self.changelogs[name]] for name in changes})
         reached(Step.WRITTEN, self.stage.name)
         self.positions.update(draft.offsets)
+        self._meter.committed(draft.outputs, time.monotonic() - began)
         draft.clear()

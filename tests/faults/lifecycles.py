@@ -14,9 +14,8 @@ from typing import NamedTuple
 import pytest
 
 from local.reader import Read
-from pipeline.joining import SUPPRESSED_REASON
 from pulseload import topics
-from pulseload.headers import PREVIOUS_STATE
+from pulseload.headers import PREVIOUS_STATE, SUPPRESSED_REASON
 from tests.examples import body, job, push, task_id
 from tests.faults.load import Event, unread
 from tests.system.harness import System

@@ -10,7 +10,7 @@ from local.kafka import Kafka
 from local.reader import Read
 from pipeline import joining
 from pipeline.pending import Waiting
-from pulseload import topics
+from pulseload import headers, topics
 from pulseload.topics import Topic
 from tests.examples import body, job, task_id
 from tests.faults.load import waiting
@@ -92,7 +92,7 @@ def left(system: System, number: int, count: int) -> int:
     """Return when a job, the last of so many that did, expired, by the broker's clock."""
     last = system.read(topics.JOBS_EXPIRED, count=count, timeout=2 * TIMEOUT)[-1]
     assert last.key == task_id(number).encode()
-    assert last.headers[joining.EXPIRED_REASON] == joining.PUSH_UNKNOWN
+    assert last.headers[headers.EXPIRED_REASON] == joining.PUSH_UNKNOWN
     return last.timestamp
 
 

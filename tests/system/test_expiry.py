@@ -8,7 +8,7 @@ from aiokafka import TopicPartition
 
 from pipeline import joining
 from pipeline.pending import Waiting
-from pulseload import topics
+from pulseload import headers, topics
 from pulseload.headers import JOB_ID
 from pulseload.partitions import partition_of
 from tests.examples import REVISION, TASK_ID, body, job, push, task_id
@@ -43,7 +43,7 @@ def test_a_job_leaves_as_it_came_and_its_time_runs_on_through_a_restart(system: 
     assert waited * 1_000 <= expired.timestamp - since
     assert expired.headers == {
         **dict(carried),
-        joining.EXPIRED_REASON: b"push-unknown",
+        headers.EXPIRED_REASON: b"push-unknown",
         joining.EXPIRED_PUSH: KEY,
     }
     system.produce(topics.PUSHES_INBOX, body(push()))

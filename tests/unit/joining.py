@@ -8,11 +8,18 @@ from typing import Any
 import orjson
 
 from pipeline import lifecycle
-from pipeline.joining import OUTPUTS, PENDING, PUSHES, STATES, SUPPRESSED_REASON, Join
+from pipeline.joining import OUTPUTS, PENDING, PUSHES, STATES, Join
 from pipeline.pending import Waiting
 from pipeline.runtime.draft import Draft, Output
 from pulseload import topics
-from pulseload.headers import JOB_ID, JOB_RESULT, JOB_STATE, PREVIOUS_STATE, Header
+from pulseload.headers import (
+    JOB_ID,
+    JOB_RESULT,
+    JOB_STATE,
+    PREVIOUS_STATE,
+    SUPPRESSED_REASON,
+    Header,
+)
 from tests import examples
 from tests.examples import OTHER_REVISION, REVISION, DictRows, Message, body, task_id
 

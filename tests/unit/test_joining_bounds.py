@@ -7,7 +7,6 @@ import pytest
 from pipeline import pending
 from pipeline.joining import (
     EXPIRED_PUSH,
-    EXPIRED_REASON,
     EXPIRED_WAITED,
     OUTPUTS,
     PENDING,
@@ -17,7 +16,7 @@ from pipeline.joining import (
 from pipeline.pending import Pending, Waiting
 from pipeline.runtime.draft import Draft, Output, Table
 from pulseload import topics
-from pulseload.headers import JOB_ID
+from pulseload.headers import EXPIRED_REASON, JOB_ID
 from tests.examples import DictRows, Message, task_id
 from tests.unit.joining import (
     KEY,

@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from pipeline import pending
-from pipeline.joining import EXPIRED_REASON, OUTPUTS, PENDING, PUSHES, group
+from pipeline.joining import OUTPUTS, PENDING, PUSHES, group
 from pipeline.pending import Waiting
 from pipeline.runtime.draft import Draft, Output
 from pulseload import topics
+from pulseload.headers import EXPIRED_REASON
 from tests.examples import DictRows, Message, task_id
 from tests.unit.joining import MAX_AGE, NOW, PARTITION, PARTITIONS, Driver, push, valid
 

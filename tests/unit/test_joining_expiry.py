@@ -1,18 +1,11 @@
 """The join stage when time passes: what has waited too long leaves."""
 
 from pipeline import joining
-from pipeline.joining import (
-    EXPIRED_PUSH,
-    EXPIRED_REASON,
-    EXPIRED_WAITED,
-    OUTPUTS,
-    PENDING,
-    SWEEP_ROWS,
-)
+from pipeline.joining import EXPIRED_PUSH, EXPIRED_WAITED, OUTPUTS, PENDING, SWEEP_ROWS
 from pipeline.pending import Waiting
 from pipeline.runtime.draft import Draft, Output
 from pulseload import topics
-from pulseload.headers import JOB_ID
+from pulseload.headers import EXPIRED_REASON, JOB_ID
 from tests.examples import task_id
 from tests.unit.joining import (
     KEY,

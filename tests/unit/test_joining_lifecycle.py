@@ -6,11 +6,18 @@ from typing import Any
 
 import pytest
 
-from pipeline.joining import PENDING, STATES, SUPPRESSED_REASON
+from pipeline.joining import PENDING, STATES
 from pipeline.pending import Waiting
 from pipeline.runtime.draft import Output
 from pulseload import topics
-from pulseload.headers import JOB_ID, JOB_RESULT, JOB_STATE, PREVIOUS_STATE, Header
+from pulseload.headers import (
+    JOB_ID,
+    JOB_RESULT,
+    JOB_STATE,
+    PREVIOUS_STATE,
+    SUPPRESSED_REASON,
+    Header,
+)
 from tests.examples import Message, task_id
 from tests.unit.joining import (
     KEY,

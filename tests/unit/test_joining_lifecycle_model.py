@@ -9,11 +9,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from pipeline.joining import EXPIRED_REASON, PENDING, PUSH_UNKNOWN, STATES, SUPPRESSED_REASON
+from pipeline.joining import PENDING, PUSH_UNKNOWN, STATES
 from pipeline.pending import Waiting
 from pipeline.runtime.draft import Output
 from pulseload import topics
-from pulseload.headers import PREVIOUS_STATE, Header
+from pulseload.headers import EXPIRED_REASON, PREVIOUS_STATE, SUPPRESSED_REASON, Header
 from tests.examples import Message, task_id
 from tests.unit.joining import MAX_AGE, MEMORY, NOW, Driver, push, valid
 

@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from pipeline.joining import EXPIRED_REASON, STATES, TOO_MANY_FOR_PUSH
+from pipeline.joining import STATES, TOO_MANY_FOR_PUSH
 from pulseload import topics
+from pulseload.headers import EXPIRED_REASON
 from tests.examples import Message, task_id
 from tests.unit.joining import (
     KEY,

@@ -1,0 +1,191 @@
+"""Looks at a worker's tasks every few seconds: how far they are behind, whether they get on."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError
+
+from pipeline.runtime.ownership import Ownership
+from pipeline.runtime.restore import learn, reader
+from pipeline.runtime.task import Task
+from pulseload import kafka, metrics, status
+from pulseload.settings import Settings
+
+STALL_SECONDS: Final = 60.0
+"""For how long a task may have something to do and commit nothing, and count as healthy: longer
+than any transaction may take."""
+
+ASK_SECONDS: Final = 10.0
+"""How long Kafka has to tell where the topics end."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Progress:
+    """Of one input partition: how far it was worked on, and since when nothing more was.
+
+    Times are of the monotonic clock, in seconds.
+    """
+
+    position: int = -1
+    level: float = 0.0
+    """When it was last seen without anything unread."""
+
+    moved: float = 0.0
+    """When it was last seen further than before, or without anything unread."""
+
+    def see(self, position: int, lag: int, now: float) -> None:
+        """Take in where it stands, and how many offsets are left."""
+        if self.position < 0 or not lag:
+            self.level = now
+        if position > self.position or not lag:
+            self.moved = now
+        self.position = position
+
+
+@dataclass(slots=True)
+class Health:
+    """Whether a worker gets on: what is wrong, in words, or nothing."""
+
+    stalled: dict[str, float] = field(default_factory=dict)
+    """By task, for how many seconds it has had something to do and has committed nothing."""
+
+    silent: float = 0.0
+    """For how many seconds Kafka has not told where topics end."""
+
+    @property
+    def problems(self) -> list[str]:
+        """What is wrong, a line for each."""
+        wrong = [
+            f"{task} has had something to do for {seconds:.0f} s and committed nothing"
+            for task, seconds in self.stalled.items()
+            if seconds > STALL_SECONDS
+        ]
+        if self.silent > STALL_SECONDS:
+            wrong.append(f"Kafka has not answered for {self.silent:.0f} s")
+        return wrong
+
+
+class Observer:
+    """Sets the gauges of `pulseload.metrics` and tells the worker's status, until cancelled.
+
+    `fetched` tells how far Kafka's answers have been read, whatever was in them; `web` the address
+    of the worker's page, if it has one.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        name: str,
+        ownership: Ownership,
+        fetched: Callable[[], Mapping[TopicPartition, int]],
+        web: Callable[[], str | None],
+    ) -> None:
+        self._fetched = fetched
+        self.health = Health()
+        self.name = name
+        self._settings = settings
+        self._ownership = ownership
+        self._web = web
+        self._teller = status.Teller(settings, name, "worker")
+        self._progress: dict[tuple[str, str, int], Progress] = {}
+        self._answered = time.monotonic()
+
+    @property
+    def state(self) -> str:
+        """What the worker is doing, in a word."""
+        return self._ownership.state
+
+    async def run(self) -> None:
+        """Look and tell, again and again."""
+        try:
+            while True:
+                try:
+                    await self._connected()
+                except (KafkaError, OSError, TimeoutError) as error:
+                    log.debug("Kafka does not tell: %s", error)
+                    self._note({})
+                    await asyncio.sleep(1)
+        finally:
+            await self._teller.stop()
+
+    async def _connected(self) -> None:
+        async with reader(kafka.connection(self._settings)) as consumer:
+            known: set[TopicPartition] = set()
+            while True:
+                places = {
+                    TopicPartition(topic, task.partition)
+                    for task in self._tasks
+                    for topic in task.stage.inputs
+                }
+                if places != known:
+                    learn(consumer, places)
+                    known = places
+                async with asyncio.timeout(ASK_SECONDS):
+                    ends = await consumer.end_offsets(list(places)) if places else {}
+                self._answered = time.monotonic()
+                self._note(ends)
+                # Also while Kafka is away the page must know that it is.
+                telling = asyncio.create_task(self._teller.tell(self.state, self._web()))
+                await asyncio.wait({telling}, timeout=status.SECONDS)
+                await asyncio.sleep(status.SECONDS)
+
+    @property
+    def _tasks(self) -> Iterable[Task]:
+        return list(self._ownership.tasks.values())
+
+    def _lag(self, task: Task, topic: str, end: int) -> int:
+        position = task.positions.get(topic, 0)
+        # The marks of transactions have offsets, too: behind the last record stands one that is
+        # read and never handed over.
+        fetched = self._fetched().get(TopicPartition(topic, task.partition), 0)
+        if fetched >= end and task.handed(topic) <= position:
+            return 0
+        return max(0, end - position)
+
+    def _note(self, ends: Mapping[TopicPartition, int]) -> None:
+        """Set all gauges from what the tasks are and where Kafka says that the topics end."""
+        now, millis = time.monotonic(), time.time() * 1_000
+        for gauge in (metrics.LAG_MESSAGES, metrics.LAG_SECONDS):
+            gauge.clear()
+        metrics.STALLED_SECONDS.clear()
+        metrics.WAITING.clear()
+        metrics.OLDEST_WAITING.clear()
+        stalled: dict[str, float] = {}
+        progress: dict[tuple[str, str, int], Progress] = {}
+        for task in self._tasks:
+            stage, number = task.stage.name, task.partition
+            for topic in task.stage.inputs:
+                seen = self._progress.get((stage, topic, number), Progress())
+                progress[stage, topic, number] = seen
+                end = ends.get(TopicPartition(topic, number))
+                if end is None:
+                    continue
+                lag = self._lag(task, topic, end)
+                seen.see(task.positions.get(topic, 0), lag, now)
+                late = 0.0
+                if lag:
+                    late = now - seen.level
+                    if topic in task.read_at:
+                        late = min(late, max(0.0, millis - task.read_at[topic]) / 1_000)
+                    stalled[str(task)] = max(stalled.get(str(task), 0.0), now - seen.moved)
+                labels = (stage, topic, str(number))
+                metrics.LAG_MESSAGES.labels(*labels).set(lag)
+                metrics.LAG_SECONDS.labels(*labels).set(late)
+            if task.waiting is not None:
+                total, since = task.waiting
+                waited = 0.0 if since is None or not total else max(0.0, millis - since) / 1_000
+                metrics.WAITING.labels(str(number)).set(total)
+                metrics.OLDEST_WAITING.labels(str(number)).set(waited)
+        for stage in {task.stage.name for task in self._tasks}:
+            worst = [seconds for task, seconds in stalled.items() if task.startswith(f"{stage}/")]
+            metrics.STALLED_SECONDS.labels(stage).set(max(worst, default=0.0))
+        self._progress = progress
+        self.health = Health(stalled, now - self._answered)
+        metrics.KAFKA_SILENT_SECONDS.set(self.health.silent)
