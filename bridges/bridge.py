@@ -18,10 +18,13 @@ from typing import Final, NoReturn, TypeVar
 
 from bridges.consumer import Consumer, LoginRefused, Lost
 from bridges.deliveries import Delivery
+from bridges.depth import Depth
 from bridges.mirror import Mirror
 from bridges.pauses import Pauses
 from bridges.record import Record
+from bridges.watch import Progress, Watch
 from bridges.writer import Unconfirmed, Writer
+from pulseload import headers, metrics
 from pulseload.errors import Failure
 from pulseload.settings import Settings
 
@@ -73,6 +76,7 @@ class Bridge:
         self._mirror = Mirror(settings.pulse_data_ingestion_sources)
         self._writer = Writer(settings)
         self._counts: Counter[str] = Counter()
+        self._progress = Progress()
         self._started = False
 
     @property
@@ -86,32 +90,41 @@ class Bridge:
 
     async def run(self) -> NoReturn:
         """Connect and pass messages on, again and again. Raises Failure where it cannot start."""
-        reporting = asyncio.create_task(self._report())
+        Depth(self._settings).start()
+        self._progress.begins("connecting")
+        async with Watch(self._settings, self._progress):
+            reporting = asyncio.create_task(self._report())
+            try:
+                await self._again_and_again()
+            finally:
+                reporting.cancel()
+                await self._writer.stop(CLOSING)
+
+    async def _again_and_again(self) -> NoReturn:
         pauses = Pauses(FIRST_PAUSE, LONGEST_PAUSE)
-        try:
-            while True:
-                began = time.monotonic()
-                try:
-                    await self._connection()
-                except LoginRefused:
+        while True:
+            began = time.monotonic()
+            try:
+                await self._connection()
+            except LoginRefused:
+                raise
+            except (Failure, Lost, Unconfirmed) as trouble:
+                if not self._started:
                     raise
-                except (Failure, Lost, Unconfirmed) as trouble:
-                    if not self._started:
-                        raise
-                    if time.monotonic() - began > STEADY:
-                        pauses.reset()
-                    seconds = pauses.longer()
-                    log.warning("%s (trying again in %.1f s)", trouble, seconds)
-                    await asyncio.sleep(seconds)
-        finally:
-            reporting.cancel()
-            await self._writer.stop(CLOSING)
+                metrics.RECONNECTS.inc()
+                self._progress.begins("without a connection")
+                if time.monotonic() - began > STEADY:
+                    pauses.reset()
+                seconds = pauses.longer()
+                log.warning("%s (trying again in %.1f s)", trouble, seconds)
+                await asyncio.sleep(seconds)
 
     async def _connection(self) -> NoReturn:
         """Pass messages on for as long as both connections hold."""
         await self._writer.start()
         consumer = await _in_thread(lambda: Consumer(self._settings))
         self._started = True
+        self._progress.done()
         log.info(
             "taking messages from %s to Kafka at %s",
             self._settings.pulse_url_shown,
@@ -129,6 +142,7 @@ class Bridge:
 
     async def _pass_on(self, consumer: Consumer, deliveries: Sequence[Delivery]) -> None:
         """Write messages to Kafka, then acknowledge them; a cancellation lets both be finished."""
+        self._progress.begins("waiting for Kafka to confirm messages")
         records = [self._mirror.record(delivery) for delivery in deliveries]
         writing = asyncio.create_task(self._writer.write(records))
         try:
@@ -147,10 +161,18 @@ class Bridge:
     def _acknowledge(
         self, consumer: Consumer, deliveries: Sequence[Delivery], records: Sequence[Record]
     ) -> None:
+        redelivered = sum(one.redelivered for one in deliveries)
+        dead = [record for record in records if record.topic == record.dead_letter]
         self._counts["messages"] += len(deliveries)
-        self._counts["redelivered"] += sum(one.redelivered for one in deliveries)
-        self._counts["dead letters"] += sum(one.topic == one.dead_letter for one in records)
+        self._counts["redelivered"] += redelivered
+        self._counts["dead letters"] += len(dead)
+        metrics.MIRRORED.inc(len(deliveries))
+        metrics.REDELIVERED.inc(redelivered)
+        for letter in dead:
+            reason = dict(letter.headers)[headers.ERROR_REASON].decode()
+            metrics.DEAD_LETTERS.labels(letter.topic, reason).inc()
         consumer.acknowledge(deliveries[-1])
+        self._progress.done()
 
     async def _confirmation(self, consumer: Consumer, writing: asyncio.Task[None]) -> None:
         """Wait for Kafka, however long, and show RabbitMQ meanwhile that the bridge lives."""

@@ -7,15 +7,13 @@ from typing import Any, Final
 
 import jinja2
 from aiohttp import web
-from prometheus_client import REGISTRY
-from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 import pulseload
 from pipeline.observer import Observer
 from pipeline.web.history import History
 from pipeline.web.overview import overview, span
 from pipeline.web.plots import figure, plot
-from pulseload import metrics
+from pulseload import metrics, serving
 from pulseload.settings import STAGES, Settings
 
 MIRRORED: Final = "pulseload_messages_mirrored_total"
@@ -68,7 +66,7 @@ class Views:
         """Return all addresses that are served."""
         return [
             web.get("/", self.status),
-            web.get("/metrics", self.metrics),
+            web.get("/metrics", serving.metrics),
             web.get("/healthz", self.healthz),
             web.get("/readyz", self.readyz),
             web.get("/static/{name}", self.static),
@@ -105,21 +103,15 @@ class Views:
     def _series(self, now: int) -> Sequence[tuple[str, Any]]:
         return [(title, self._history.rates(counter, now)) for counter, title in PLOTS]
 
-    async def metrics(self, _: web.Request) -> web.Response:
-        """Answer Prometheus."""
-        return web.Response(
-            body=generate_latest(REGISTRY), headers={"Content-Type": CONTENT_TYPE_LATEST}
-        )
-
     async def healthz(self, _: web.Request) -> web.Response:
         """Answer 200 where the worker gets on, 503 and what is wrong where it does not."""
-        wrong = self._observer.health.problems
-        return _plain(wrong or ["ok"], ok=not wrong)
+        return serving.verdict(self._observer.health.problems)
 
     async def readyz(self, _: web.Request) -> web.Response:
         """Answer 200 once all tables are restored, 503 before."""
         ready = bool(metrics.samples([metrics.READY])["pulseload_ready"])
-        return _plain([self._observer.state], ok=ready)
+        state = self._observer.state
+        return serving.verdict([] if ready else [state], state)
 
     async def static(self, request: web.Request) -> web.Response:
         """Send a file of the page's own."""
@@ -128,7 +120,3 @@ class Views:
             raise web.HTTPNotFound
         text = (self._files / name).read_text(encoding="utf-8")
         return web.Response(text=text, content_type=_STATIC[name])
-
-
-def _plain(lines: Sequence[str], *, ok: bool) -> web.Response:
-    return web.Response(text="".join(f"{line}\n" for line in lines), status=200 if ok else 503)

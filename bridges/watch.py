@@ -1,0 +1,93 @@
+"""What a bridge tells about itself: its metrics and health by HTTP, its status to Kafka."""
+
+import asyncio
+import os
+import socket
+import time
+from typing import Final, Self
+
+from aiohttp import web
+
+from pulseload import serving, status
+from pulseload.settings import Settings
+from pulseload.status import Teller
+
+STALL_SECONDS: Final = 60.0
+"""For how long a bridge may have something to do and finish nothing, and count as healthy."""
+
+CLOSING_SECONDS: Final = 0.5
+
+
+class Progress:
+    """Since when a bridge has had something to do that is not done, and what; None: nothing."""
+
+    def __init__(self) -> None:
+        self._what: str | None = None
+        self._since = 0.0
+
+    def begins(self, what: str) -> None:
+        """Note what is begun; beginning the same again changes nothing."""
+        if self._what != what:
+            self._what, self._since = what, time.monotonic()
+
+    def done(self) -> None:
+        """Note that it is done, and nothing is left to do."""
+        self._what = None
+
+    @property
+    def problems(self) -> list[str]:
+        """What has gone on for too long, in words."""
+        waited = time.monotonic() - self._since
+        if self._what is None or waited < STALL_SECONDS:
+            return []
+        return [f"{self._what}, for {waited:.0f} s"]
+
+    @property
+    def state(self) -> str:
+        """What it is at, in words."""
+        return self._what or "working"
+
+
+class Watch:
+    """Serves `/metrics` and `/healthz`, and tells the status, for as long as the block runs.
+
+    Raises Failure where the address cannot be listened on.
+    """
+
+    def __init__(self, settings: Settings, progress: Progress) -> None:
+        self._settings = settings
+        self._progress = progress
+        self._teller = Teller(settings, f"{socket.gethostname()}/{os.getpid()}", "bridge")
+        app = web.Application(middlewares=[serving.guarded(settings.pulseload_web_bind)])
+        app.add_routes([web.get("/metrics", serving.metrics), web.get("/healthz", self._healthz)])
+        self._runner = web.AppRunner(app, access_log=None)
+
+    async def __aenter__(self) -> Self:
+        settings = self._settings
+        await self._runner.setup()
+        try:
+            await serving.listen(
+                self._runner, settings.pulseload_web_bind, settings.pulseload_bridge_port
+            )
+        except BaseException:
+            await self._runner.cleanup()
+            raise
+        self._telling = asyncio.create_task(self._tell())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._telling.cancel()
+        await asyncio.wait({self._telling}, timeout=CLOSING_SECONDS)
+        await self._runner.cleanup()
+
+    async def _tell(self) -> None:
+        try:
+            while True:
+                telling = asyncio.create_task(self._teller.tell(self._progress.state, None))
+                await asyncio.wait({telling}, timeout=status.SECONDS)
+                await asyncio.sleep(status.SECONDS)
+        finally:
+            await self._teller.stop()
+
+    async def _healthz(self, _: web.Request) -> web.Response:
+        return serving.verdict(self._progress.problems)
