@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -110,6 +111,14 @@ class Stack:
     def running(self) -> list[str]:
         """The names of the parts that run."""
         return [name for name, part in self.parts.items() if part.running]
+
+    @property
+    def page(self) -> str | None:
+        """The address of the worker's page, by its log."""
+        log = self.worker.log
+        text = log.read_text(errors="replace") if log.exists() else ""
+        found = re.findall(r"the page is at (\S+)", text)
+        return str(found[-1]) if found else None
 
     def start_brokers(self) -> None:
         """Start both brokers, wait until they answer, and make topics and exchanges."""

@@ -55,6 +55,7 @@ def report(mine: Stack) -> str:
         lines.append(f"bridge    from {mine.settings.pulse_url_shown}")
     if mine.worker.running:
         lines.append(f"worker    stages {', '.join(mine.settings.pulseload_stages)}")
+        lines.append(f"page      {mine.page or 'none: no port is free'}")
     lines.append(f"logs      {mine.home}/*.log")
     return "\n".join([*lines, "", "Try next:", *(f"  {step}" for step in _steps(mine))])
 

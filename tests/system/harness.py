@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
+from local import ports
 from local.kafka import Kafka
 from local.process import Process
 from local.reader import Read, read_all
@@ -235,6 +236,8 @@ class System:
             "KAFKA_URL": f"kafka://{kafka.url}",
             "PULSE_DATA_INGESTION_CONFIG": pulse.url,
             "PULSELOAD_HOME": str(folder / "state"),
+            "PULSELOAD_WEB_PORT": str(ports.free(1)[0]),
+            "PULSELOAD_BRIDGE_PORT": str(ports.free(1)[0]),
         }
 
     @property

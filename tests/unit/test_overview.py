@@ -18,7 +18,7 @@ LAG = 'pulseload_lag_messages{{stage="{0}",topic="t",partition="{1}"}}'
 LATE = 'pulseload_lag_seconds{{stage="{0}",topic="t",partition="{1}"}}'
 
 
-def worker(name: str = "one", **more: Any) -> Status:
+def worker(name: str = "one", /, **more: Any) -> Status:
     """Return the status of a worker that has both partitions of both stages and is level."""
     samples: dict[str, float] = {
         LAG.format(stage, number): 0.0 for stage in ("validate", "join") for number in (0, 1)

@@ -1,0 +1,140 @@
+"""The worker's page in a real browser, on real brokers."""
+
+import urllib.error
+import urllib.request
+
+import pytest
+
+from pulseload import topics
+from tests.examples import body, job, push, task_id
+from tests.system.browsing import browser
+from tests.system.harness import Service, System, eventually
+
+
+def address(worker: Service) -> str:
+    """Return where a worker serves its page."""
+    worker.wait_for(r"the page is at http")
+    return worker.log.rpartition("the page is at ")[2].split()[0].rstrip("/")
+
+
+def get(url: str, **headers: str) -> tuple[int, str]:
+    """Return the status and text of what is served."""
+    request = urllib.request.Request(url, headers=headers)
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def jobs(numbers: range) -> list[bytes]:
+    return [body(job(taskId=task_id(number))) for number in numbers]
+
+
+def test_the_front_page_tells_what_goes_on(system: System) -> None:
+    worker = system.worker()
+    with browser(address(worker)) as seen:
+        seen.visit("/")
+        seen.wait_for("No bridge is running")
+        system.bridge()
+        system.produce(topics.JOBS_INBOX, *jobs(range(7)), b"no json")
+        seen.wait_for("All is well")
+        seen.wait_for("not-json")
+        seen.wait_for("the oldest for")
+        waiting = seen.page.get_by_role("row", name="Jobs that wait for their push")
+        assert "7" in waiting.inner_text()
+        seen.shoot("status")
+        system.produce(topics.PUSHES_INBOX, body(push()))
+        seen.page.wait_for_function(
+            """() => [...document.querySelectorAll("th")].some(
+                head => head.innerText.startsWith("Jobs that wait")
+                    && head.nextElementSibling.innerText === "0")"""
+        )
+        plot = seen.page.get_by_role("img", name="Joined jobs per second")
+        assert plot.is_visible()
+    with browser(address(worker), dark=True) as seen:
+        seen.visit("/")
+        seen.wait_for("All is well")
+        seen.shoot("status-dark")
+    assert worker.terminate() == 0
+
+
+def test_it_can_be_used_by_keyboard_and_has_landmarks(system: System) -> None:
+    worker = system.worker()
+    with browser(address(worker)) as seen:
+        seen.visit("/")
+        seen.page.keyboard.press("Tab")
+        assert seen.page.evaluate("document.activeElement.innerText") == "To the content"
+        seen.page.keyboard.press("Enter")
+        assert seen.page.url.endswith("#main")
+        for role in ("main", "navigation", "banner", "contentinfo"):
+            assert seen.page.get_by_role(role).count() == 1
+        assert seen.page.get_by_role("heading", level=1).count() == 1
+        assert seen.page.evaluate("document.documentElement.lang") == "en"
+
+
+def test_two_workers_show_the_same_and_one_that_is_gone_is_told(system: System) -> None:
+    system.bridge()
+    one = system.worker("one", PULSELOAD_INSTANCE_ID="one", PULSELOAD_SESSION_TIMEOUT="6")
+    two = system.worker("two", PULSELOAD_INSTANCE_ID="two", PULSELOAD_SESSION_TIMEOUT="6")
+    assert address(one) != address(two)
+    for worker in (one, two):
+        with browser(address(worker)) as seen:
+            seen.visit("/")
+            seen.wait_for("All is well")
+            assert "/one" in seen.text
+            assert "/two" in seen.text
+    with browser(address(one)) as seen:
+        seen.visit("/")
+        two.kill()
+        seen.wait_for("has been silent for")
+        seen.wait_for("All is well")
+
+
+def test_it_says_when_kafka_is_away_and_health_follows(system: System) -> None:
+    worker = system.worker()
+    where = address(worker)
+    eventually(lambda: get(f"{where}/readyz") == (200, "working\n"), "ready")
+    assert get(f"{where}/healthz") == (200, "ok\n")
+    with browser(where) as seen:
+        seen.visit("/")
+        seen.wait_for("From Pulse to jobs.joined")
+        system.kafka.kill()
+        try:
+            seen.wait_for("Kafka has not answered for")
+            seen.shoot("kafka-away")
+            if worker.running:
+                eventually(
+                    lambda: not worker.running or get(f"{where}/healthz")[0] == 503,
+                    "unhealthy",
+                    120,
+                )
+        finally:
+            system.kafka.start()
+        if worker.running:
+            eventually(
+                lambda: not worker.running or get(f"{where}/healthz")[0] == 200, "healthy again"
+            )
+
+
+@pytest.mark.parametrize("path", ["/nowhere", "/static/..%2f__init__.py", "/static/page.py"])
+def test_what_is_not_there_is_not_found(system: System, path: str) -> None:
+    where = address(system.worker())
+    assert get(f"{where}{path}")[0] == 404
+
+
+def test_it_answers_to_the_loopback_s_names_only(system: System) -> None:
+    where = address(system.worker())
+    port = where.rpartition(":")[2]
+    assert get(f"{where}/", Host=f"localhost:{port}")[0] == 200
+    assert get(f"{where}/", Host="evil.example.com")[0] == 403
+    assert "127.0.0.1" in get(f"{where}/metrics", Host=f"pulseload.test:{port}")[1]
+
+
+def test_without_web_there_is_no_page(system: System) -> None:
+    worker = system.program(
+        "plain", *("faust", "-A", "pipeline", "worker", "--without-web"), PULSELOAD_HOME="plain"
+    )
+    worker.wait_for("ready; working")
+    assert "the page is at" not in worker.log
+    assert worker.terminate() == 0
