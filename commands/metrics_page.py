@@ -35,7 +35,7 @@ def page() -> str:
 
 def names(metric: MetricWrapperBase) -> Iterator[str]:
     """Yield the names under which Prometheus keeps a metric."""
-    family = list(metric.describe())[0]
+    family = next(iter(metric.describe()))
     match family.type:
         case "counter":
             yield f"{family.name}_total"
@@ -46,7 +46,7 @@ def names(metric: MetricWrapperBase) -> Iterator[str]:
 
 
 def _row(metric: MetricWrapperBase) -> str:
-    family = list(metric.describe())[0]
+    family = next(iter(metric.describe()))
     labels = ", ".join(f"`{name}`" for name in metric._labelnames) or "none"
     shown = family.name + ("_total" if family.type == "counter" else "")
     return f"| `{shown}` | {family.type} | {labels} | {family.documentation} |"

@@ -30,9 +30,14 @@ class StageLag:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """What the front page says. Times are in seconds; `queue` is None where nobody knows."""
+    """What the front page says.
+
+    `settling` is whether a process has begun and is not at work yet. Times are in seconds; `queue`
+    is None where nobody knows.
+    """
 
     problems: Sequence[str]
+    settling: bool
     notes: Sequence[str]
     stages: Sequence[StageLag]
     waiting: int
@@ -118,6 +123,7 @@ def overview(
     ]
     return Overview(
         problems,
+        any(one.state != "working" for one in live),
         notes,
         lags,
         int(sum(total(one.samples, "pulseload_jobs_waiting") for one in workers)),

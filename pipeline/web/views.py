@@ -33,7 +33,11 @@ PLOTS: Final = (
 )
 """The counters that are drawn, and what each is called."""
 
-_STATIC: Final = {"page.css": "text/css", "page.js": "text/javascript"}
+_STATIC: Final = {
+    "page.css": "text/css",
+    "page.js": "text/javascript",
+    "icon.svg": "image/svg+xml",
+}
 
 
 def environment() -> jinja2.Environment:

@@ -19,7 +19,7 @@ def test_the_page_of_the_metrics_is_current() -> None:
 
 @pytest.mark.parametrize("metric", metrics.ALL)
 def test_names_are_prometheus_s_and_have_a_meaning(metric: MetricWrapperBase) -> None:
-    family = list(metric.describe())[0]
+    family = next(iter(metric.describe()))
     assert re.fullmatch(r"pulseload_[a-z]+(_[a-z]+)*", family.name)
     assert not re.search(r"_(ms|millis|minutes|hours|kb|mb)(_|$)", family.name)
     assert len(family.documentation) > 20

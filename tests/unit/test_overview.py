@@ -37,7 +37,7 @@ def seen(*told: Status, silent: float = 1.0) -> Overview:
 
 def test_all_is_well() -> None:
     found = seen(worker(), bridge())
-    assert (found.problems, found.notes) == ([], [])
+    assert (found.problems, found.notes, found.settling) == ([], [], False)
     assert [stage.name for stage in found.stages] == ["validate", "join"]
 
 
@@ -75,6 +75,7 @@ def test_a_partition_without_a_worker_is_a_problem_once_nobody_takes_over() -> N
     ]
     busy = dataclasses.replace(half, state="restoring")
     assert seen(busy, bridge()).problems == []
+    assert seen(busy, bridge()).settling
     assert len(seen(busy, bridge()).notes) == 2
 
 
