@@ -134,13 +134,13 @@ class Events:
         elif self._needle in record.value:
             row = Waiting.unpack(record.value)
             if row.job_id == self._id:
-                event = self._event("waiting", record, _document(row.job))
+                event = self._event("waiting", record, document_of(row.job))
                 push = push_of_row(place[1])
                 self._rows[place] = event._replace(time=row.since, push=push, waits=True)
 
     def _joined(self, record: Record) -> None:
         if record.key == self._id:
-            document = _document(record.value)
+            document = document_of(record.value)
             result, job = document.get("result"), document.get("job")
             reason = result if isinstance(result, str) else ""
             self._add("joined", record, job if isinstance(job, dict) else {}, reason=reason)
@@ -150,13 +150,13 @@ class Events:
             told = dict(record.headers)
             reason = _text(told.get(SUPPRESSED_REASON))
             before = _text(told.get(headers.PREVIOUS_STATE))
-            self._add("suppressed", record, _document(record.value), reason=reason, detail=before)
+            self._add("suppressed", record, document_of(record.value), reason=reason, detail=before)
 
     def _expired(self, record: Record) -> None:
         if record.key == self._id:
             told = dict(record.headers)
             reason, push = _text(told.get(EXPIRED_REASON)), _text(told.get(EXPIRED_PUSH))
-            self._add("expired", record, _document(record.value), reason=reason, push=push)
+            self._add("expired", record, document_of(record.value), reason=reason, push=push)
 
     def _jobs(self, body: bytes | None) -> Iterator[tuple[int | None, dict[str, Any]]]:
         """Yield index and document of the job in a body; no document where it cannot be read."""
@@ -202,7 +202,7 @@ class Events:
             record.offset,
             record.timestamp,
             state if isinstance(state, str) else "",
-            _push_of(job),
+            push_named(job),
             before=before,
         )
 
@@ -212,20 +212,22 @@ def push_of_row(key: bytes) -> str:
     return _text(key.rpartition(b"\0")[0].replace(b"\xc0\x80", b"\0"))
 
 
-def _push_of(job: Mapping[str, Any]) -> str:
-    origin = job.get("origin")
+def push_named(job: object) -> str:
+    """Return the push that a job names, valid or not; nothing where it names none."""
+    origin = job.get("origin") if isinstance(job, dict) else None
     if not isinstance(origin, dict) or not isinstance(origin.get("project"), str):
         return ""
     if not isinstance(origin.get("revision", origin.get("revision_hash")), str):
         return ""
     try:
-        return jobs.push_of(dict(job)).decode()
+        return jobs.push_of({"origin": origin}).decode()
     except KeyError:
         # What is no valid job may name none.
         return ""
 
 
-def _document(value: bytes | None) -> dict[str, Any]:
+def document_of(value: bytes | None) -> dict[str, Any]:
+    """Return the object that a value is; an empty one where it is none."""
     items = decode(value)
     if isinstance(items, Refusal) or isinstance(items[0].document, Refusal):
         return {}

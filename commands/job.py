@@ -40,7 +40,7 @@ class _Found(NamedTuple):
 )
 @click.option("--json", "as_json", is_flag=True, help="Say it as one JSON object.")
 def job(job_id: str, since: int | None, as_json: bool) -> None:
-    """Tell where a job is, what it waits for, and what it passed.
+    """Tell where a job is, and what it waits for.
 
     ID is its taskId, such as 7c1e5202-4d0a-4b8e-9a63-0f2d8c5b71e4/0: a task, a slash, a run. It is
     looked for in all that Kafka keeps, unless --since says from when on: inboxes are looked through

@@ -39,10 +39,11 @@ class _Found(NamedTuple):
 )
 @click.option("--json", "as_json", is_flag=True, help="Say it as one JSON object.")
 def push(key: str, began: int | None, as_json: bool) -> None:
-    """Tell what is known of a push, from where, and which jobs wait for it or were joined.
+    """Tell what is known of a push, and which jobs wait for it.
 
     REVISION is as jobs name it, 40 digits. Told are the records that the topic `pushes` still has
-    of it, what they know in all, how many jobs wait for it, and the latest that were joined. Only
+    of it and where they came from, what is known in all, how many jobs wait for it, and the latest
+    that were joined. Only
     Kafka is asked; no worker need run. The exit status is 1 where the push is not known.
 
     \b
@@ -132,7 +133,9 @@ def _lines(key: str, found: _Found, now: int) -> Iterator[str]:
 def _row(telling: Telling) -> Sequence[str]:
     record = telling.record
     commits = record.get("revisions", ())
-    knows = [name for name in ("author", "push_timestamp", "push_id", "url") if name in record]
+    knows: list[str] = [
+        name for name in ("author", "push_timestamp", "push_id", "url") if name in record
+    ]
     knows += [counted(len(commits), "commit")] if commits else []
     knows += ["not read yet"] if telling.before is not None else []
     place = f"{topics.PUSHES}/{telling.partition}/{telling.offset}"

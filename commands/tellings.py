@@ -3,13 +3,11 @@
 from collections import deque
 from typing import Any, Final, NamedTuple
 
-import orjson
-
-from pipeline.jobs import push_of
+from commands.events import document_of, push_named
 from pipeline.runtime.records import Record
 from pulseload import headers, topics
 
-MAX_KEPT: Final = 20
+MAX_KEPT: Final = 10
 """How many records, and how many joined jobs, are kept: the latest."""
 
 
@@ -62,9 +60,11 @@ class Tellings:
         if record.topic == topics.JOBS_JOINED:
             self._join(record)
         elif record.key == self._key:
+            # Without a value, it was forgotten.
+            document = document_of(record.value) or None
             if record.topic == self._table:
-                self.known, self.known_at = _document(record.value), record.timestamp
-            elif (document := _document(record.value)) is not None:
+                self.known, self.known_at = document, record.timestamp
+            elif document is not None:
                 self._tell(record, document)
 
     def _tell(self, record: Record, document: dict[str, Any]) -> None:
@@ -84,30 +84,18 @@ class Tellings:
     def _join(self, record: Record) -> None:
         if self._needle not in (record.value or b""):
             return
-        document = _document(record.value)
-        try:
-            job = (document or {})["job"]
-            if push_of(job) != self._key:
-                return
-            state = job["state"]
-        except (KeyError, TypeError):
+        document = document_of(record.value)
+        job = document.get("job")
+        if not isinstance(job, dict) or push_named(job).encode() != self._key:
             return
         self.joined_count += 1
         self.joined.append(
             Joined(
                 (record.key or b"").decode(errors="replace"),
-                state,
-                str((document or {}).get("result", "")),
+                str(job.get("state", "")),
+                str(document.get("result", "")),
                 record.timestamp,
                 record.partition,
                 record.offset,
             )
         )
-
-
-def _document(value: bytes | None) -> dict[str, Any] | None:
-    try:
-        found = orjson.loads(value or b"")
-    except ValueError:
-        return None
-    return found if isinstance(found, dict) else None

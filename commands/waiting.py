@@ -3,11 +3,9 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from commands.events import push_of_row
-from pipeline.bodies import decode
+from commands.events import document_of, push_of_row
 from pipeline.joining import group
 from pipeline.pending import Waiting
-from pipeline.refusals import Refusal
 from pipeline.runtime.records import Record
 
 
@@ -77,7 +75,7 @@ class WaitingJobs:
         row = Waiting.unpack(record.value)
         self._rows[offset] = WaitingJob(
             row.job_id.decode(errors="replace"),
-            _state(row.job),
+            str(document_of(row.job).get("state", "")),
             row.since,
             record.partition,
             offset,
@@ -86,10 +84,3 @@ class WaitingJobs:
     def found(self) -> list[WaitingJob]:
         """Return them in the order in which they will leave."""
         return [row for _, row in sorted(self._rows.items())]
-
-
-def _state(job: bytes) -> str:
-    items = decode(job)
-    if isinstance(items, Refusal) or isinstance(items[0].document, Refusal):
-        return ""
-    return str(items[0].document.get("state", ""))
