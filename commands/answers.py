@@ -8,14 +8,14 @@ from commands.saying import ago, counted, moment, since
 from pipeline.lifecycle import REPEAT
 
 Word = Literal[
-    "push unknown",
-    "behind lag",
+    "push-unknown",
+    "behind-lag",
     "joined",
     "suppressed",
     "expired",
     "invalid",
-    "out of sight",
-    "not seen",
+    "out-of-sight",
+    "not-seen",
 ]
 
 _WHY_EXPIRED: Final = {
@@ -57,7 +57,7 @@ def answer(events: Sequence[Event], at: Moment) -> Answer:
     waiting = [one for one in events if one.waits]
     unread = [one for one in events if one.before is not None]
     left = [one for one in events if one.stage in ("joined", "suppressed", "expired")]
-    left += [one for one in events if one.stage == "dead letter"]
+    left += [one for one in events if one.stage == "dead-letter"]
     left.sort(key=lambda one: one.time)
     told = [one for one in left if one.reason != REPEAT.decode()] or left
     if waiting:
@@ -69,18 +69,22 @@ def answer(events: Sequence[Event], at: Moment) -> Answer:
     elif events:
         found = _lost(events[-1], at)
     else:
-        return Answer("not seen", "not seen: Kafka holds no message of it, as far as was looked")
+        return Answer("not-seen", "not seen: Kafka holds no message of it, as far as was looked")
     return Answer(found.word, found.sentence + _besides(found.word, left, unread, at))
 
 
 def _waiting(rows: Sequence[Event], at: Moment) -> Answer:
     first = rows[0]
     due = first.time + at.max_age
-    expires = f"expires at {moment(due)}" if due > at.now else f"should have expired {moment(due)}"
+    expires = (
+        f"expires at {moment(due)}" if due > at.now else f"should have expired at {moment(due)}"
+    )
     several = f" (the first of its {len(rows)} messages)" if rows[1:] else ""
+    pushes = list(dict.fromkeys(row.push for row in rows))
+    named = f"push {pushes[0]}" if len(pushes) == 1 else f"pushes {', '.join(pushes[:3])}"
     return Answer(
-        "push unknown",
-        f"push unknown: it waits for the push {first.push} since {since(first.time, at.now)}"
+        "push-unknown",
+        f"push unknown: it waits for the {named} since {since(first.time, at.now)}"
         f" and {expires}{several}{_idle(at) if due <= at.now else ''}",
     )
 
@@ -89,7 +93,7 @@ def _unread(unread: Sequence[Event], at: Moment) -> Answer:
     last = unread[-1]
     by = "join" if last.stage == "valid" else "validate"
     return Answer(
-        "behind lag",
+        "behind-lag",
         f"behind lag: it is in {last.place} since {since(last.time, at.now)}, where"
         f" {counted(last.before or 0, 'message')} before it"
         f" {'is' if last.before == 1 else 'are'} still to be read by {by}{_idle(at)}",
@@ -129,7 +133,7 @@ def _left(event: Event, at: Moment) -> Answer:
 
 def _lost(event: Event, at: Moment) -> Answer:
     return Answer(
-        "out of sight",
+        "out-of-sight",
         f"out of sight: it was read from {event.place}, where it came at"
         f" {ago(event.time, at.now)}, but Kafka keeps nothing any more of what came of it",
     )
@@ -141,11 +145,11 @@ def _besides(word: Word, left: Iterable[Event], unread: Sequence[Event], at: Mom
     joined = [one for one in left if one.stage == "joined"]
     if joined and word != "joined":
         said += f"; joined before, at {ago(joined[-1].time, at.now)}, {_ended(joined[-1])}"
-    if unread and word != "behind lag":
+    if unread and word != "behind-lag":
         said += f"; {counted(len(unread), 'later message')} of it still to be read"
     return said
 
 
 def _ended(joined: Event) -> str:
-    result = f" ({joined.reason})" if joined.state == "completed" else ""
+    result = f" ({joined.reason})" if joined.reason else ""
     return f"{joined.state or 'state unknown'}{result}"

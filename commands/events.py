@@ -14,12 +14,12 @@ from pipeline.refusals import Refusal
 from pipeline.runtime.records import Record
 from pulseload import headers, topics
 
-Stage = Literal["inbox", "valid", "waiting", "joined", "suppressed", "expired", "dead letter"]
+Stage = Literal["inbox", "valid", "waiting", "joined", "suppressed", "expired", "dead-letter"]
 STAGES: Final[tuple[Stage, ...]] = (
     "inbox",
     "valid",
     "waiting",
-    "dead letter",
+    "dead-letter",
     "joined",
     "suppressed",
     "expired",
@@ -33,9 +33,9 @@ class Event(NamedTuple):
     """One record about a job.
 
     `time` is ms since 1970, of a job that waits that of its arrival. `reason` and `detail` say why
-    it was refused, suppressed or expired, or where it came from. `before` is how many offsets
-    stand before one that the pipeline has not read yet, None where it has. `waits` is whether it
-    waits now.
+    it was refused, suppressed or expired, how it ended, or where it came from. `before` is how
+    many offsets stand before one that the pipeline has not read yet, None where it has. `waits` is
+    whether it waits now.
     """
 
     stage: Stage
@@ -117,7 +117,7 @@ class Events:
         for _, job in self._jobs(record.value):
             reason = _text(told.get(headers.ERROR_REASON))
             detail = _text(told.get(headers.ERROR_MESSAGE))
-            self._add("dead letter", record, job, reason=reason, detail=detail)
+            self._add("dead-letter", record, job, reason=reason, detail=detail)
 
     def _valid(self, record: Record) -> None:
         told = dict(record.headers)
@@ -141,9 +141,10 @@ class Events:
     def _joined(self, record: Record) -> None:
         if record.key == self._id:
             document = document_of(record.value)
-            result, job = document.get("result"), document.get("job")
-            reason = result if isinstance(result, str) else ""
-            self._add("joined", record, job if isinstance(job, dict) else {}, reason=reason)
+            found, result = document.get("job"), document.get("result")
+            job = found if isinstance(found, dict) else {}
+            ended = job.get("state") == "completed" and isinstance(result, str)
+            self._add("joined", record, job, reason=str(result) if ended else "")
 
     def _suppressed(self, record: Record) -> None:
         if record.key == self._id:
@@ -217,7 +218,9 @@ def push_named(job: object) -> str:
     origin = job.get("origin") if isinstance(job, dict) else None
     if not isinstance(origin, dict) or not isinstance(origin.get("project"), str):
         return ""
-    if not isinstance(origin.get("revision", origin.get("revision_hash")), str):
+    named = [origin.get("revision")]
+    named += [origin.get("revision_hash")] if origin.get("kind") == "hg.mozilla.org" else []
+    if not any(isinstance(one, str) for one in named):
         return ""
     try:
         return jobs.push_of({"origin": origin}).decode()

@@ -22,13 +22,14 @@ _NOT_SEEN = (
     "`pulseload check --section pulse` tells how many messages wait in the queue, and whether a\n"
     "bridge runs; `pulseload bridge` is one."
 )
+_WIDER = "Leave out --since to have all looked at that is kept."
 
 
 class _Found(NamedTuple):
     answer: Answer
     events: list[Event]
     inboxes: list[str]
-    messages: int
+    records: int
 
 
 @click.command()
@@ -80,11 +81,11 @@ async def _look(loaded: Settings, job_id: str, since: int | None) -> _Found:
             partition_of(push.encode(), loaded.pulseload_partitions) for push in events.pushes()
         }
         await log.visit(log.places(out, numbers), events.visit, since)
-        # A job that waits may have come long ago.
-        await log.visit(log.places([pending], numbers), events.visit)
+        # A job that waits may have come long ago, and may have named another push then.
+        await log.visit(log.places([pending], () if since else numbers), events.visit)
         all_events = events.all()
         at = Moment(int(time.time() * 1_000), loaded.pending_max_age * 1_000, log.workers)
-        return _Found(answer(all_events, at), all_events, inboxes, log.messages)
+        return _Found(answer(all_events, at), all_events, inboxes, log.records)
 
 
 def _lines(since: int | None, found: _Found) -> Iterator[str]:
@@ -96,13 +97,16 @@ def _lines(since: int | None, found: _Found) -> Iterator[str]:
         yield ""
     else:
         yield _NOT_SEEN
+        if since is not None:
+            yield _WIDER
     began = "all that is kept" if since is None else f"what came since {moment(since)}"
-    looked = counted(found.messages, "message")
+    looked = counted(found.records, "record")
     yield f"Looked at {began} in {', '.join(found.inboxes)} and behind them: {looked}."
 
 
 def _row(event: Event) -> tuple[str, ...]:
-    what = [event.reason, event.detail]
+    after = "after " if event.stage == "suppressed" and event.detail else ""
+    what = [event.reason, after + event.detail]
     if event.stage in ("valid", "waiting", "joined"):
         what.insert(0, event.push)
     if event.before is not None:
@@ -120,6 +124,6 @@ def _report(job_id: str, since: int | None, found: _Found) -> dict[str, object]:
         "sentence": found.answer.sentence,
         "since": None if since is None else moment(since),
         "topics": found.inboxes,
-        "messages": found.messages,
+        "records": found.records,
         "events": [{**event._asdict(), "time": moment(event.time)} for event in found.events],
     }

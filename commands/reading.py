@@ -31,7 +31,7 @@ class Standing:
     """Some topics as they stand: where each partition begins and ends, and how far it was read.
 
     `ends` counts what is committed only. `read` is where the pipeline goes on: the offset of its
-    group, or the beginning; `workers` is how many are members of that. `messages` is how many
+    group, or the beginning; `workers` is how many are members of that. `records` is how many
     offsets were looked through so far.
     """
 
@@ -48,7 +48,7 @@ class Standing:
         self.ends = ends
         self.workers = workers
         self.read = {tp: max(begin, committed.get(tp, 0)) for tp, begin in begins.items()}
-        self.messages = 0
+        self.records = 0
 
     def places(
         self, topics: Iterable[str], partitions: Collection[int] = ()
@@ -110,7 +110,7 @@ class Standing:
                 # Marks of transactions move it, too.
                 position = min(await self._consumer.position(tp), self.ends[tp])
                 if position > before:
-                    self.messages += position - before
+                    self.records += position - before
                     progress.add(position - before)
                     at[tp], moved = position, time.monotonic()
                 if position == self.ends[tp]:

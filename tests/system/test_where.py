@@ -49,7 +49,7 @@ def test_a_job_that_waits_for_its_push_and_is_joined(system: System) -> None:
     rows = system.read(PENDING, count=2)
     ended(worker)
     found = told(system, "job", TASK_ID)
-    assert found["answer"] == "push unknown"
+    assert found["answer"] == "push-unknown"
     assert found["sentence"].startswith(f"push unknown: it waits for the push {KEY} since 20")
     assert " and expires at 20" in found["sentence"]
     assert sorted(stages(found)) == sorted(
@@ -111,14 +111,14 @@ def test_a_job_that_is_invalid(system: System) -> None:
     inbox, dead = found["events"]
     assert (inbox["topic"], inbox["detail"]) == (topics.JOBS_INBOX, "item 1")
     assert (dead["partition"], dead["offset"]) == (letter.partition, letter.offset)
-    assert told(system, "job", task_id(2))["answer"] == "push unknown"
+    assert told(system, "job", task_id(2))["answer"] == "push-unknown"
 
 
 def test_a_job_that_is_still_in_rabbitmq(system: System) -> None:
     bind(system.pulse, JOBS)
     system.pulse.publish(JOBS, job())
     found = told(system, "job", TASK_ID, status=1)
-    assert (found["answer"], found["events"]) == ("not seen", [])
+    assert (found["answer"], found["events"]) == ("not-seen", [])
     done = run(system, "job", TASK_ID)
     assert (done.returncode, done.stderr) == (1, "")
     assert "It may still be in RabbitMQ" in done.stdout
@@ -128,7 +128,7 @@ def test_a_job_that_is_still_in_rabbitmq(system: System) -> None:
     assert f"{QUEUE}: messages that wait: 1, bridges: 0" in check
     bridge = system.bridge()
     system.read(MIRROR, count=1)
-    assert told(system, "job", TASK_ID)["answer"] == "behind lag"
+    assert told(system, "job", TASK_ID)["answer"] == "behind-lag"
     assert bridge.terminate() == 0
 
 
@@ -136,7 +136,7 @@ def test_a_job_behind_others_that_nobody_has_read(system: System) -> None:
     others = [body(job(taskId=task_id(number))) for number in range(7)]
     system.produce(topics.JOBS_INBOX, *(Sent(one, partition=2) for one in [*others, body(job())]))
     found = told(system, "job", TASK_ID)
-    assert found["answer"] == "behind lag"
+    assert found["answer"] == "behind-lag"
     assert "7 messages before it are still to be read by validate" in found["sentence"]
     assert found["sentence"].endswith("no worker runs: start one with `faust -A pipeline worker`")
     ((event),) = found["events"]
@@ -149,7 +149,7 @@ def test_a_job_behind_others_that_nobody_has_read(system: System) -> None:
     worker = system.worker(PULSELOAD_STAGES="validate")
     system.read(topics.JOBS_VALID, count=8)
     found = told(system, "job", TASK_ID)
-    assert found["answer"] == "behind lag"
+    assert found["answer"] == "behind-lag"
     assert "are still to be read by join" in found["sentence"]
     assert "no worker runs" not in found["sentence"]
     assert stages(found) == [("inbox", topics.JOBS_INBOX), ("valid", topics.JOBS_VALID)]
@@ -190,7 +190,7 @@ def test_what_waits_is_found_whatever_came_before(system: System) -> None:
     system.read(PENDING, count=1)
     ended(worker)
     found = told(system, "job", TASK_ID, "--since", "2999-01-01")
-    assert (found["answer"], found["since"]) == ("push unknown", "2999-01-01T00:00:00Z")
+    assert (found["answer"], found["since"]) == ("push-unknown", "2999-01-01T00:00:00Z")
     assert stages(found) == [("waiting", PENDING)]
     found = told(system, "job", TASK_ID, "--since", "1h")
     assert len(found["events"]) == 3
@@ -226,7 +226,7 @@ def test_what_strangers_have_written_ends_no_command(system: System) -> None:
     ):
         system.produce(topic, *records)
         system.produce(topic, *(one._replace(key=KEY.encode(), headers=()) for one in records))
-    assert told(system, "job", TASK_ID)["answer"] == "behind lag"
+    assert told(system, "job", TASK_ID)["answer"] == "behind-lag"
     told(system, "push", KEY, status=1)
     assert told(system, "pending")["jobs"] == 0
 
