@@ -107,6 +107,6 @@ def test_the_places_that_are_asked_for() -> None:
 def test_a_kafka_that_gives_nothing_more(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading, "STALLED_SECONDS", -1)
     log, consumer = standing(grows=0)
-    with pytest.raises(Failure, match="gives nothing of jobs.inbox/0 behind offset 2 for"):
+    with pytest.raises(Failure, match=r"gives nothing of jobs\.inbox/0 behind offset 2 for"):
         visited(log)
     assert consumer.open == set()
