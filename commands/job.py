@@ -82,7 +82,7 @@ async def _look(loaded: Settings, job_id: str, since: int | None) -> _Found:
         }
         await log.visit(log.places(out, numbers), events.visit, since)
         # A job that waits may have come long ago, and may have named another push then.
-        await log.visit(log.places([pending], () if since else numbers), events.visit)
+        await log.visit(log.places([pending], numbers if since is None else ()), events.visit)
         all_events = events.all()
         at = Moment(int(time.time() * 1_000), loaded.pending_max_age * 1_000, log.workers)
         return _Found(answer(all_events, at), all_events, inboxes, log.records)

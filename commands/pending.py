@@ -43,13 +43,11 @@ def pending(push: str | None, limit: int, as_json: bool) -> None:
     now, max_age = int(time.time() * 1_000), loaded.pending_max_age * 1_000
     if push is None:
         waits = asyncio.run(_waits(loaded))
-        lines, report = _of_all(waits, limit, now, max_age), _report(waits, limit, max_age)
+        report, lines = _report(waits, limit, max_age), _lines(waits, limit, now, max_age)
     else:
         jobs = asyncio.run(_jobs(loaded, push))
-        lines, report = (
-            _of_push(push, jobs, limit, now, max_age),
-            _jobs_report(push, jobs, limit, max_age),
-        )
+        report = _report_of(push, jobs, limit, max_age)
+        lines = _lines_of(push, jobs, limit, now, max_age)
     if as_json:
         click.echo(json.dumps(report, indent=2))
     else:
@@ -82,7 +80,7 @@ def _oldest(waits: list[Wait], limit: int) -> list[Wait]:
     return heapq.nsmallest(limit, waits, key=lambda one: (one.since, one.push))
 
 
-def _of_all(waits: list[Wait], limit: int, now: int, max_age: int) -> Iterator[str]:
+def _lines(waits: list[Wait], limit: int, now: int, max_age: int) -> Iterator[str]:
     jobs = sum(one.jobs for one in waits)
     if not waits:
         yield "no job waits for a push"
@@ -99,7 +97,7 @@ def _of_all(waits: list[Wait], limit: int, now: int, max_age: int) -> Iterator[s
         yield f"… and {counted(len(waits) - limit, 'more push', 'more pushes')} (--limit)"
 
 
-def _of_push(
+def _lines_of(
     push: str, jobs: list[WaitingJob], limit: int, now: int, max_age: int
 ) -> Iterator[str]:
     if not jobs:
@@ -134,7 +132,7 @@ def _report(waits: list[Wait], limit: int, max_age: int) -> dict[str, object]:
     }
 
 
-def _jobs_report(push: str, jobs: list[WaitingJob], limit: int, max_age: int) -> dict[str, object]:
+def _report_of(push: str, jobs: list[WaitingJob], limit: int, max_age: int) -> dict[str, object]:
     return {
         "push": push,
         "jobs": len(jobs),
