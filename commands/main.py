@@ -8,7 +8,10 @@ import pulseload
 from commands.bridge import bridge
 from commands.check import check
 from commands.github_pushes import github_pushes
+from commands.job import job
+from commands.pending import pending
 from commands.publish import publish
+from commands.push import push
 from commands.pushlog import pushlog
 from commands.topics import topics
 from pulseload.errors import Failure
@@ -47,6 +50,9 @@ def main() -> None:
       pulseload check                     what is wrong, and how to mend it
       pulseload topics                    create the Kafka topics
       pulseload bridge                    run the bridge from Pulse to Kafka
+      pulseload job 7c1e5202-4d0a-4b8e-9a63-0f2d8c5b71e4/0     where a job is
+      pulseload push autoland:6b0d2f8e41c97a35d0e6b8142fa95c7370e81b2d   what is known of a push
+      pulseload pending                   which jobs wait for their push
       pulseload pushlog                   poll the push logs of hg repositories
       pulseload github-pushes             ask GitHub for the commits of its pushes
       pulseload publish try.staging amqp://me:secret@pulse.mozilla.org:5671/?ssl=1 job.json
@@ -57,7 +63,10 @@ def main() -> None:
 main.add_command(bridge)
 main.add_command(check)
 main.add_command(github_pushes)
+main.add_command(job)
+main.add_command(pending)
 main.add_command(publish)
+main.add_command(push)
 main.add_command(pushlog)
 main.add_command(topics)
 
