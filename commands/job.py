@@ -2,20 +2,15 @@
 
 import asyncio
 import json
-import time
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import click
 
-from commands.answers import Answer, Moment, answer
-from commands.events import Event, Events
-from commands.reading import standing
-from commands.saying import Since, columns, counted, moment, shown
-from pipeline.joining import PENDING
-from pulseload import settings, topics
-from pulseload.partitions import partition_of
-from pulseload.settings import Settings
+from commands.arguments import Since
+from lookup.events import Event
+from lookup.job import Found, look
+from lookup.saying import columns, counted, moment, shown
+from pulseload import settings
 
 _NOT_SEEN = (
     "It may still be in RabbitMQ, or was never sent, or is older than what is kept:\n"
@@ -23,13 +18,6 @@ _NOT_SEEN = (
     "bridge runs; `pulseload bridge` is one."
 )
 _WIDER = "Leave out --since to have all looked at that is kept."
-
-
-class _Found(NamedTuple):
-    answer: Answer
-    events: list[Event]
-    inboxes: list[str]
-    records: int
 
 
 @click.command()
@@ -56,7 +44,7 @@ def job(job_id: str, since: int | None, as_json: bool) -> None:
     """  # noqa: D301 - click's mark for text that keeps its lines
     if not job_id:
         raise click.BadParameter("empty", param_hint="ID")
-    found = asyncio.run(_look(settings.load(), job_id, since))
+    found = asyncio.run(look(settings.load(), job_id, since))
     if as_json:
         click.echo(json.dumps(_report(job_id, since, found), indent=2))
     else:
@@ -66,29 +54,7 @@ def job(job_id: str, since: int | None, as_json: bool) -> None:
         raise click.exceptions.Exit(1)
 
 
-async def _look(loaded: Settings, job_id: str, since: int | None) -> _Found:
-    sources = loaded.pulse_data_ingestion_sources
-    mirrors = dict.fromkeys(one.topic for one in sources if one.kind == "jobs")
-    inboxes = [*mirrors, topics.JOBS_INBOX]
-    pending = topics.changelog(loaded.pulseload_app_id, PENDING)
-    out = [topics.JOBS_VALID, topics.JOBS_JOINED, topics.JOBS_SUPPRESSED, topics.JOBS_EXPIRED]
-    names = [*inboxes, topics.JOBS_DEAD_LETTER, *out, pending]
-    async with standing(loaded, names) as log:
-        events = Events(job_id, inboxes, pending, log.read)
-        await log.visit(log.places([*inboxes, topics.JOBS_DEAD_LETTER]), events.visit, since)
-        # Behind the inboxes all that is about a job lies in the partition of its push.
-        numbers = {
-            partition_of(push.encode(), loaded.pulseload_partitions) for push in events.pushes()
-        }
-        await log.visit(log.places(out, numbers), events.visit, since)
-        # A job that waits may have come long ago, and may have named another push then.
-        await log.visit(log.places([pending], numbers if since is None else ()), events.visit)
-        all_events = events.all()
-        at = Moment(int(time.time() * 1_000), loaded.pending_max_age * 1_000, log.workers)
-        return _Found(answer(all_events, at), all_events, inboxes, log.records)
-
-
-def _lines(since: int | None, found: _Found) -> Iterator[str]:
+def _lines(since: int | None, found: Found) -> Iterator[str]:
     yield shown(found.answer.sentence)
     if found.events:
         yield ""
@@ -117,7 +83,7 @@ def _row(event: Event) -> tuple[str, ...]:
     return moment(event.time), event.stage, shown(event.state), event.place, text
 
 
-def _report(job_id: str, since: int | None, found: _Found) -> dict[str, object]:
+def _report(job_id: str, since: int | None, found: Found) -> dict[str, object]:
     return {
         "job": job_id,
         "answer": found.answer.word,

@@ -1,7 +1,6 @@
 """`pulseload pending`."""
 
 import asyncio
-import heapq
 import json
 import time
 from collections.abc import Iterator
@@ -9,13 +8,11 @@ from itertools import islice
 
 import click
 
-from commands.reading import standing
-from commands.saying import PushKey, columns, counted, moment, shown, since
-from commands.waiting import Wait, WaitingJob, WaitingJobs, Waits
-from pipeline.joining import PENDING
+from commands.arguments import PushKey
+from lookup.pending import jobs_of, oldest, waits_of
+from lookup.saying import columns, counted, moment, shown, since
+from lookup.waiting import Wait, WaitingJob
 from pulseload import settings, topics
-from pulseload.partitions import partition_of
-from pulseload.settings import Settings
 
 
 @click.command()
@@ -42,10 +39,10 @@ def pending(push: str | None, limit: int, as_json: bool) -> None:
     loaded = settings.load()
     now, max_age = int(time.time() * 1_000), loaded.pending_max_age * 1_000
     if push is None:
-        waits = asyncio.run(_waits(loaded))
+        waits = asyncio.run(waits_of(loaded))
         report, lines = _report(waits, limit, max_age), _lines(waits, limit, now, max_age)
     else:
-        jobs = asyncio.run(_jobs(loaded, push))
+        jobs = asyncio.run(jobs_of(loaded, push))
         report = _report_of(push, jobs, limit, max_age)
         lines = _lines_of(push, jobs, limit, now, max_age)
     if as_json:
@@ -53,31 +50,6 @@ def pending(push: str | None, limit: int, as_json: bool) -> None:
     else:
         for line in lines:
             click.echo(line)
-
-
-async def _waits(loaded: Settings) -> list[Wait]:
-    changelog = topics.changelog(loaded.pulseload_app_id, PENDING)
-    found: list[Wait] = []
-    async with standing(loaded, [changelog]) as log:
-        # One by one: what is kept of a partition's rows is let go before the next.
-        for place in log.places([changelog]):
-            waits = Waits()
-            await log.visit([place], waits.visit)
-            found += waits.found()
-    return found
-
-
-async def _jobs(loaded: Settings, push: str) -> list[WaitingJob]:
-    changelog = topics.changelog(loaded.pulseload_app_id, PENDING)
-    number = partition_of(push.encode(), loaded.pulseload_partitions)
-    async with standing(loaded, [changelog]) as log:
-        jobs = WaitingJobs(push)
-        await log.visit(log.places([changelog], [number]), jobs.visit)
-    return jobs.found()
-
-
-def _oldest(waits: list[Wait], limit: int) -> list[Wait]:
-    return heapq.nsmallest(limit, waits, key=lambda one: (one.since, one.push))
 
 
 def _lines(waits: list[Wait], limit: int, now: int, max_age: int) -> Iterator[str]:
@@ -90,7 +62,7 @@ def _lines(waits: list[Wait], limit: int, now: int, max_age: int) -> Iterator[st
     yield ""
     rows = [
         (f"{one.jobs:,}", since(one.since, now), moment(one.since + max_age), shown(one.push))
-        for one in _oldest(waits, limit)
+        for one in oldest(waits, limit)
     ]
     yield from columns([("jobs", "since", "first expires", "push"), *rows])
     if len(waits) > limit:
@@ -127,7 +99,7 @@ def _report(waits: list[Wait], limit: int, max_age: int) -> dict[str, object]:
         "pushes": len(waits),
         "waiting": [
             {**one._asdict(), "since": moment(one.since), "expires": moment(one.since + max_age)}
-            for one in _oldest(waits, limit)
+            for one in oldest(waits, limit)
         ],
     }
 

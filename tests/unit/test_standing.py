@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import pytest
 from aiokafka import TopicPartition
 
-from commands import reading
-from commands.reading import Standing
+from lookup import reading
+from lookup.reading import Standing
 from pulseload.errors import Failure
 from tests.examples import Message
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from commands.answers import Moment, answer
-from commands.events import Event
+from lookup.answers import Moment, answer
+from lookup.events import Event
 
 NOW = 1_770_000_000_000
 DAY = 86_400_000

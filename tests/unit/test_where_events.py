@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 from aiokafka import TopicPartition
 
-from commands.events import MAX_EVENTS, STAGES, Event, Events, push_named
+from lookup.events import MAX_EVENTS, STAGES, Event, Events, push_named
 from pipeline import joining
 from pipeline.pending import Waiting
 from pulseload import headers, topics
@@ -121,8 +121,8 @@ def test_a_job_that_was_joined(events: Events) -> None:
 
 
 def test_a_job_that_left_another_way(events: Events) -> None:
-    held = [(joining.SUPPRESSED_REASON, b"stale"), (headers.PREVIOUS_STATE, b"running")]
-    gone = [(joining.EXPIRED_REASON, b"too-many"), (joining.EXPIRED_PUSH, b"try:other")]
+    held = [(headers.SUPPRESSED_REASON, b"stale"), (headers.PREVIOUS_STATE, b"running")]
+    gone = [(headers.EXPIRED_REASON, b"too-many"), (joining.EXPIRED_PUSH, b"try:other")]
     events.visit(Message(body(job()), topics.JOBS_SUPPRESSED, key=ID, headers=held, timestamp=1))
     events.visit(Message(body(job()), topics.JOBS_EXPIRED, key=ID, headers=gone, timestamp=2))
     suppressed, expired = events.all()

@@ -6,9 +6,10 @@ from typing import Any
 import click
 import pytest
 
-from commands import reading, saying
-from commands.tellings import MAX_KEPT, Tellings
-from commands.waiting import Wait, WaitingJob, WaitingJobs, Waits
+from commands import arguments
+from lookup import reading, saying
+from lookup.tellings import MAX_KEPT, Tellings
+from lookup.waiting import Wait, WaitingJob, WaitingJobs, Waits
 from pipeline import joining
 from pipeline.pending import Waiting
 from pulseload import headers, topics
@@ -143,20 +144,20 @@ def test_columns_and_texts_of_strangers() -> None:
     ],
 )
 def test_a_moment_that_is_named(text: str, moment: int) -> None:
-    assert saying.Since().convert(text, None, None) == moment
+    assert arguments.Since().convert(text, None, None) == moment
 
 
 def test_a_moment_back_from_now() -> None:
     for text, ms in (("90s", 90_000), ("2h", 7_200_000), ("7d", 604_800_000)):
-        back = time.time() * 1_000 - saying.Since().convert(text, None, None)
+        back = time.time() * 1_000 - arguments.Since().convert(text, None, None)
         assert ms - 1_000 < back < ms + 60_000
-    assert saying.Since().convert("999999999d", None, None) == 0
+    assert arguments.Since().convert("999999999d", None, None) == 0
 
 
 @pytest.mark.parametrize("text", ["", "7", "7w", "-7d", "today", "2026-13-01"])
 def test_what_is_no_moment(text: str) -> None:
     with pytest.raises(click.BadParameter, match="no time"):
-        saying.Since().convert(text, None, None)
+        arguments.Since().convert(text, None, None)
 
 
 def test_progress_is_shown_on_a_terminal_alone(

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from commands.events import document_of, push_of_row
+from lookup.events import document_of, push_of_row
 from pipeline.joining import group
 from pipeline.pending import Waiting
 from pipeline.runtime.records import Record

@@ -1,7 +1,6 @@
 """Topics read as they stand: up to the ends that were seen at the start, as no group's member."""
 
 import contextlib
-import logging
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
@@ -155,8 +154,6 @@ async def standing(settings: Settings, topics: Collection[str]) -> AsyncIterator
     Raises Failure where one is missing or has another partition count, or where Kafka fails.
     """
     unpacking.install()
-    # What aiokafka tries again by itself is no news; what fails is said in one line.
-    logging.getLogger("aiokafka").addHandler(logging.NullHandler())
     wanted = [topic for topic in settings.topics if topic.name in topics]
     async with kafka.admin(settings) as client:
         wrong = kafka.problems(wanted, await kafka.existing(client, topics))

@@ -1,14 +1,9 @@
-"""How commands say times, places and tables, and what they take as arguments."""
+"""How times, places and tables are said."""
 
-import re
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
-import click
-
-_UNITS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _NAMES: Final = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
 
 
@@ -55,37 +50,3 @@ def columns(rows: Iterable[Sequence[str]]) -> Iterator[str]:
 def shown(text: str) -> str:
     """Return a text from outside as one line that no terminal takes for commands."""
     return "".join(one if one.isprintable() else "?" for one in text)
-
-
-class PushKey(click.ParamType):
-    """`PROJECT:REVISION`, as jobs name their push."""
-
-    name = "project:revision"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Return it without white space around it."""
-        project, colon, revision = str(value).strip().partition(":")
-        if not (project and colon and revision):
-            self.fail(f"{value!r} is no PROJECT:REVISION, such as autoland:6b0d…", param, ctx)
-        return f"{project}:{revision}"
-
-
-class Since(click.ParamType):
-    """A length of time back from now, or a moment; as ms since 1970."""
-
-    name = "time"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Return the moment that is meant."""
-        if isinstance(value, int):
-            return value
-        text = str(value).strip()
-        if found := re.fullmatch("([0-9]{1,9})([smhd])", text):
-            now = int(time.time() * 1_000)
-            return max(0, now - int(found[1]) * _UNITS[found[2]] * 1_000)
-        try:
-            when = datetime.fromisoformat(text)
-            return int((when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp() * 1_000)
-        except (ValueError, OverflowError):
-            example = "such as 90m, 2h, 7d or 2026-03-01T10:00Z"
-            return self.fail(f"{value!r} is no time, {example}", param, ctx)

@@ -8,11 +8,12 @@ from aiokafka import TopicPartition
 
 from pipeline import jobs
 from pipeline.bodies import decode
-from pipeline.joining import EXPIRED_PUSH, EXPIRED_REASON, SUPPRESSED_REASON
+from pipeline.joining import EXPIRED_PUSH
 from pipeline.pending import Waiting
 from pipeline.refusals import Refusal
 from pipeline.runtime.records import Record
 from pulseload import headers, topics
+from pulseload.headers import EXPIRED_REASON, SUPPRESSED_REASON
 
 Stage = Literal["inbox", "valid", "waiting", "joined", "suppressed", "expired", "dead-letter"]
 STAGES: Final[tuple[Stage, ...]] = (

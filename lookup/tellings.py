@@ -3,7 +3,7 @@
 from collections import deque
 from typing import Any, Final, NamedTuple
 
-from commands.events import document_of, push_named
+from lookup.events import document_of, push_named
 from pipeline.runtime.records import Record
 from pulseload import headers, topics
 

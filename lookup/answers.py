@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Sequence
 from typing import Final, Literal, NamedTuple
 
-from commands.events import Event
-from commands.saying import ago, counted, moment, since
+from lookup.events import Event
+from lookup.saying import ago, counted, moment, since
 from pipeline.lifecycle import REPEAT
 
 Word = Literal[
