@@ -1,5 +1,6 @@
 """The `pulseload` command: what all its parts have in common."""
 
+import logging
 from typing import Any
 
 import click
@@ -24,6 +25,8 @@ class _Group(click.Group):
     """Says failures in one line on standard error, without a traceback."""
 
     def invoke(self, ctx: click.Context) -> Any:
+        # What aiokafka tries again by itself is no news; what fails is said in one line.
+        logging.getLogger("aiokafka").addHandler(logging.NullHandler())
         try:
             return super().invoke(ctx)
         except Failure as failure:
