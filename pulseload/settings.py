@@ -112,6 +112,8 @@ def load(environ: Mapping[str, str] = os.environ, directory: Path = Path()) -> S
     for key, (name, value) in given.items():
         if key == "pulseload_repositories" and isinstance(value, str):
             name, value = f"{name} ({value})", _list(directory / value, name)  # noqa: PLW2901
+        if key == "pulseload_github_api":
+            _without_secret(value, name)
         if (wrong := problem(known[key], value, name)) is not None:
             raise Failure(wrong)
         values[key] = value
@@ -256,6 +258,15 @@ def _settings(values: dict[str, Any], names: Mapping[str, str]) -> Settings:
     ):
         values[key] = _seconds(values[key], names[key], most)
     return Settings(**values)
+
+
+def _without_secret(address: Any, name: str) -> None:
+    # Also a user can be a token, and so can a part of a query: nothing of it is shown.
+    if isinstance(address, str) and re.search("[@?#]", address):
+        raise Failure(
+            f"{name} is not shown, as it may hold a password; allowed: the address alone, without "
+            "@, ? and #, such as https://api.github.com; a token goes into pulseload_github_token"
+        )
 
 
 def _seconds(duration: int | str, name: str, most: int) -> int:

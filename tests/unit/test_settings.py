@@ -165,6 +165,24 @@ def test_a_wrong_amqp_url_does_not_show_its_password(tmp_path: Path, url: str) -
     assert "cret" not in text
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://me:s3cret@host",
+        "https://s3cret:x-oauth-basic@api.github.com",
+        "https://s3cret@api.github.com/",
+        "me:s3cret@host",
+        "https://api.github.com/?access_token=s3cret",
+        "https://api.github.com/#s3cret",
+    ],
+)
+def test_githubs_address_holds_no_secret(tmp_path: Path, url: str) -> None:
+    text = refused(tmp_path, {"PULSELOAD_GITHUB_API": url})
+    assert text.startswith("PULSELOAD_GITHUB_API is not shown, as it may hold a password; allowed")
+    assert text.endswith("; a token goes into pulseload_github_token")
+    assert "cret" not in text + refused(tmp_path, pulseload_github_api=url)
+
+
 def test_passwords_are_hidden_deep_inside_a_wrong_value(tmp_path: Path) -> None:
     text = refused(tmp_path, pulse_queue=[{"x": ["http://me:s3cret@host"]}])
     assert "s3cret" not in text
