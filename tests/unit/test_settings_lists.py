@@ -153,7 +153,7 @@ def twice(one: str, other: str) -> str:
         (None, "PULSELOAD_REPOSITORIES: cannot read "),
         ("a: b", "allowed: a list of repositories"),
         ("- {name: a b, url: 'https://x'}", '[0].name is "a b"'),
-        ("- {name: a, url: x}", '[0].url is "x"'),
+        ("- {name: a, url: x.org/a}", '[0].url is "x.org/a"; allowed: a text that begins with h'),
         ("- {name: a, url: 'https://me:word@x/a'}", '[0].url is "https://me:***@x/a"; allowed: '),
         ("- {name: a, url: 'https://x/a?b'}", '[0].url is "https://x/a?b"; allowed: '),
         ("- {name: a, url: 'https://x/a#b'}", '[0].url is "https://x/a#b"; allowed: '),
