@@ -18,6 +18,8 @@ TAG: Final = "tag"
 PULL_REQUEST: Final = "pull request"
 """The word in `branches` that stands for pull requests, as Treeherder had it until 2026."""
 
+_GITHUB: Final = re.compile(r"https?://(www\.)?github\.com(?=[:/]|$)", re.IGNORECASE)
+
 
 @dataclass(frozen=True, slots=True)
 class Repository:
@@ -63,9 +65,14 @@ def usual() -> list[dict[str, Any]]:
 def read(rows: Iterable[Mapping[str, Any]], name: str) -> tuple[Repository, ...]:
     """Make repositories of rows that `schemas/settings.yml` accepts.
 
-    Raises Failure, which begins with `name`, where two claim the same.
+    Raises Failure, which begins with `name`, where a row's keys do not fit its kind, and where two
+    rows claim the same.
     """
-    found = [Repository.read(row) for row in rows]
+    found: list[Repository] = []
+    for number, row in enumerate(rows):
+        for key, why in _misfits(row):
+            raise Failure(f"{name}[{number}].{key}: {row['name']} {why}")
+        found.append(Repository.read(row))
     names: set[str] = set()
     taken: dict[tuple[str, str], str] = {}
     for one in found:
@@ -80,6 +87,24 @@ def read(rows: Iterable[Mapping[str, Any]], name: str) -> tuple[Repository, ...]
                     f"{value_shown(one.url)}; leave one out"
                 )
     return tuple(found)
+
+
+def _misfits(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield which keys do not fit a row's kind, and why: else they would be silently void."""
+    branches = row.get("branches", ())
+    if row.get("kind", "hg") == "hg":
+        if _GITHUB.match(row["url"]):
+            yield "kind", "is at github.com, where nothing is of hg; write kind: git"
+        for key in ("branches", "pull_requests"):
+            if row.get(key):
+                yield key, f"is of hg, which has no {key}; leave it out, or write kind: git"
+    elif row.get("pushlog"):
+        yield "pushlog", "is of git, which has no push log; leave it out"
+    for number, branch in enumerate(branches):
+        if branch.startswith("refs/"):
+            bare = branch.removeprefix("refs/heads/")
+            mend = f"write {TAG}, for all tags" if bare == branch else f"write {value_shown(bare)}"
+            yield f"branches[{number}]", f"has {value_shown(branch)}, no branch's name; {mend}"
 
 
 def _taken(repository: Repository) -> Iterator[str]:

@@ -178,3 +178,41 @@ def test_wrong_repositories(tmp_path: Path, content: str | None, said: str) -> N
     text = refused(tmp_path, {"PULSELOAD_REPOSITORIES": "mine.yml"})
     assert text.startswith("PULSELOAD_REPOSITORIES")
     assert said in text
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ({"url": "https://GitHub.com/x/y"}, "kind: lamp is at github.com, where nothing is of hg;"),
+        ({"url": "http://www.github.com/x/y", "kind": "hg"}, "kind: lamp is at github.com"),
+        ({"url": "https://github.com/x/y", "branches": ["main"]}, "kind: lamp is at github.com"),
+        ({"branches": ["main"]}, "branches: lamp is of hg, which has no branches; leave it out"),
+        ({"pull_requests": True}, "pull_requests: lamp is of hg, which has no pull_requests;"),
+        ({"kind": "git", "pushlog": True}, "pushlog: lamp is of git, which has no push log;"),
+        ({"kind": "git", "branches": ["a", "refs/heads/b/*"]}, 'branches[1]: lamp has "refs/heads'),
+        ({"kind": "git", "branches": ["refs/heads/b/*"]}, 'no branch\'s name; write "b/*"'),
+        ({"kind": "git", "branches": ["refs/tags/*"]}, "no branch's name; write tag, for all tags"),
+    ],
+)
+def test_keys_of_a_repository_that_do_not_fit_its_kind(
+    tmp_path: Path, row: dict[str, Any], said: str
+) -> None:
+    rows = [{"name": "try", "url": "https://x/try"}, {"name": "lamp", "url": "https://x/y", **row}]
+    text = refused(tmp_path, pulseload_repositories=rows)
+    assert "pulseload_repositories[1]." in text
+    assert said in text
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"branches": [], "pull_requests": False, "pushlog": True},
+        {"kind": "git", "pushlog": False},
+        {"kind": "git", "url": "https://github.com/x/y", "branches": ["heads/x", "refs", "pref/s"]},
+        {"url": "https://github.company.org/x"},
+    ],
+)
+def test_keys_that_say_nothing_else_than_the_kind(tmp_path: Path, row: dict[str, Any]) -> None:
+    rows = [{"name": "lamp", "url": "https://x/y", **row}]
+    (found,) = load(tmp_path, pulseload_repositories=rows).pulseload_repositories
+    assert found.name == "lamp"
