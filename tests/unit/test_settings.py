@@ -90,6 +90,7 @@ def test_an_empty_file_sets_nothing(tmp_path: Path) -> None:
         (b"- kafka_url", "`key: value`"),
         (b"1: 2", "unknown key 1"),
         (b"when: 2020-13-45", "is no YAML"),
+        (b"pulse_queue: a\n'pulse_queue': b", "line 2, column 1: the key 'pulse_queue' stands"),
         (b"[" * 5000, "is no YAML"),
     ],
 )

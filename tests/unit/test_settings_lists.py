@@ -104,10 +104,38 @@ def test_sources_that_are_no_list(tmp_path: Path) -> None:
     assert "a list" in refused(tmp_path, {"PULSE_DATA_INGESTION_SOURCES": "a: b"})
 
 
+@pytest.mark.parametrize(
+    "text", ['[{"exchange": "x", "exchange": 1}]', "[{exchange: x, exchange: 1}]"]
+)
+def test_a_key_of_a_list_that_stands_twice_is_told(tmp_path: Path, text: str) -> None:
+    said = refused(tmp_path, {"PULSE_DATA_INGESTION_SOURCES": text})
+    assert "allowed: a list as JSON or YAML (line 1, column " in said
+    assert said.endswith(": the key 'exchange' stands there twice)")
+
+
+def test_a_key_that_stands_in_for_a_merged_one_is_there_once(tmp_path: Path) -> None:
+    text = """
+    - &one {name: a, <<: &all {url: 'https://x', kind: git}, url: 'https://y'}
+    - {<<: *one, name: b, branches: [main]}
+    """
+    (tmp_path / "mine.yml").write_text(text)
+    found = load(tmp_path, {"PULSELOAD_REPOSITORIES": "mine.yml"}).pulseload_repositories
+    assert [(one.name, one.url) for one in found] == [("a", "https://y"), ("b", "https://y")]
+
+
 def test_repositories_come_from_a_file_of_their_own(tmp_path: Path) -> None:
     (tmp_path / "mine.yml").write_text("- {name: mine, url: 'https://example.org/mine'}")
     found = load(tmp_path, {"PULSELOAD_REPOSITORIES": "mine.yml"})
     assert [one.name for one in found.pulseload_repositories] == ["mine"]
+
+
+def test_relative_paths_start_in_the_working_folder(tmp_path: Path) -> None:
+    (tmp_path / "conf").mkdir()
+    for place, name in ((tmp_path, "working"), (tmp_path / "conf", "beside-the-settings")):
+        (place / "mine.yml").write_text(f"- {{name: {name}, url: 'https://example.org/mine'}}")
+    (tmp_path / "conf/settings.yml").write_text("pulseload_repositories: mine.yml")
+    found = load(tmp_path, {"PULSELOAD_CONFIG": "conf/settings.yml"})
+    assert [one.name for one in found.pulseload_repositories] == ["working"]
 
 
 def test_repositories_of_the_environment(tmp_path: Path) -> None:
@@ -152,6 +180,9 @@ def twice(one: str, other: str) -> str:
     [
         (None, "PULSELOAD_REPOSITORIES: cannot read "),
         ("a: b", "allowed: a list of repositories"),
+        ("# none yet", "mine.yml is empty; allowed: a list of repositories"),
+        ("[]", "is []; allowed: a list (not empty)"),
+        ("- {name: a, url: 'https://x', name: b}", "line 1, column 31: the key 'name' stands"),
         ("- {name: a b, url: 'https://x'}", '[0].name is "a b"'),
         ("- {name: a, url: x.org/a}", '[0].url is "x.org/a"; allowed: a text that begins with h'),
         ("- {name: a, url: 'https://me:word@x/a'}", '[0].url is "https://me:***@x/a"; allowed: '),
