@@ -120,8 +120,10 @@ class Validation:
         if ignored in self._named or len(self._named) == NAMED_AT_MOST:
             return
         self._named.add(ignored)
-        url = value_shown(ignored.repo_url)
-        log.info("messages about pushes of %s are ignored: %s", url, ignored.why)
+        place = value_shown(ignored.repo_url)
+        if ignored.branch:
+            place += f" to the branch {value_shown(ignored.branch)}"
+        log.info("messages about pushes of %s are ignored: %s", place, ignored.why)
 
 
 def _jobs(record: Record, profile: str, draft: Draft) -> None:

@@ -123,6 +123,18 @@ def _taken(repository: Repository) -> Iterator[str]:
         yield "pull requests of"
 
 
+@dataclass(frozen=True, slots=True)
+class Untaken:
+    """What no repository takes.
+
+    `by` are those that would: none, one that is not active, or several of which none is the best.
+    `listed` is whether any has the address at all.
+    """
+
+    by: tuple[Repository, ...] = ()
+    listed: bool = True
+
+
 class Repositories:
     """Finds active repositories by what messages about pushes name.
 
@@ -144,19 +156,19 @@ class Repositories:
         """Return the Mercurial repository at `url`, the first of several, or None."""
         return self._hg.get(compared(url))
 
-    def by_branch(self, url: str, branch: str) -> Repository | None:
-        """Return the Git repository at `url` that takes a branch, or None.
+    def by_branch(self, url: str, branch: str) -> Repository | Untaken:
+        """Return the Git repository at `url` that takes a branch.
 
         One that names the branch comes before one with a wildcard for it, and that before one
         that names no branches. A branch that is called `tag` cannot be named.
         """
         return self._best(url, branch, named=branch != TAG)
 
-    def by_tag(self, url: str) -> Repository | None:
+    def by_tag(self, url: str) -> Repository | Untaken:
         """Return the Git repository at `url` that takes tags, as if they were a branch `tag`."""
         return self._best(url, TAG)
 
-    def _best(self, url: str, branch: str, *, named: bool = True) -> Repository | None:
+    def _best(self, url: str, branch: str, *, named: bool = True) -> Repository | Untaken:
         rows = self._git.get(compared(url), [])
         for best in (
             [(branch, one) for one in rows if named and branch in one.branches],
@@ -165,23 +177,24 @@ class Repositories:
         ):
             if best:
                 return _only(best)
-        return None
+        return Untaken(listed=bool(rows))
 
-    def by_pull_request(self, url: str) -> Repository | None:
-        """Return the Git repository at `url` that takes pull requests, or None."""
+    def by_pull_request(self, url: str) -> Repository | Untaken:
+        """Return the Git repository at `url` that takes pull requests."""
         rows = self._git.get(compared(url), [])
-        return _only([("", one) for one in rows if one.takes_pull_requests])
+        claims = [("", one) for one in rows if one.takes_pull_requests]
+        return _only(claims) if claims else Untaken(listed=bool(rows))
 
 
-def _only(claims: Sequence[tuple[str, Repository]]) -> Repository | None:
+def _only(claims: Sequence[tuple[str, Repository]]) -> Repository | Untaken:
     """Return the repository whose claims these are, if it is one and active.
 
     Of one that is not active, an active one may have taken the very claim over.
     """
     active = {claim for claim, one in claims if one.active}
-    left = {one for claim, one in claims if one.active or claim not in active}
-    only = left.pop() if len(left) == 1 else None
-    return only if only and only.active else None
+    left = dict.fromkeys(one for claim, one in claims if one.active or claim not in active)
+    only, *others = left
+    return Untaken(tuple(left)) if others or not only.active else only
 
 
 def plain(url: str) -> str:

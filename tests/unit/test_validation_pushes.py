@@ -143,13 +143,13 @@ def test_each_cause_of_ignoring_is_named_once_for_a_repository(
     ]
     assert list(stage().process(messages * 2, Draft(0, PARTITIONS, {}, OUTPUTS))) == []
     causes = [
-        (f"{HG_ROOT}/try", "'newrepo.1' is no push"),
-        (f"{HG_ROOT}/try", "'obsolete.1' is no push"),
-        (GITHUB, "not exactly one active repository takes its branch"),
-        (GITHUB, "a deleted branch is no push"),
+        (f'"{HG_ROOT}/try"', "'newrepo.1' is no push"),
+        (f'"{HG_ROOT}/try"', "'obsolete.1' is no push"),
+        (f'"{GITHUB}" to the branch "0"', "no repository takes this branch"),
+        (f'"{GITHUB}"', "a deleted branch is no push"),
     ]
     assert caplog.messages == [
-        f'messages about pushes of "{url}" are ignored: {why}' for url, why in causes
+        f"messages about pushes of {place} are ignored: {why}" for place, why in causes
     ]
 
 
