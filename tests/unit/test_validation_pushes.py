@@ -153,6 +153,19 @@ def test_each_cause_of_ignoring_is_named_once_for_a_repository(
     ]
 
 
+def test_an_event_that_names_no_repository_is_ignored_in_good_words(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    event = {"payload": {"type": "newrepo.1", "data": {}}}
+    assert (
+        list(stage().process([Message(body(event), HG)], Draft(0, PARTITIONS, {}, OUTPUTS))) == []
+    )
+    assert caplog.messages == [
+        "messages that name no repository are ignored: 'newrepo.1' is no push"
+    ]
+
+
 def test_what_is_ignored_is_counted(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
