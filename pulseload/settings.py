@@ -27,7 +27,6 @@ _KAFKA_PORT = 9092
 _MAX_AGE = 10 * 365 * 86_400
 _MAX_INTERVAL = 86_400
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-_SHARED_PREFIXES = ("PULSE_", "KAFKA_", "PENDING_")
 _OWN_PREFIXES = (
     "PULSELOAD_",
     "PULSE_DATA_INGESTION_",
@@ -123,16 +122,21 @@ def load(environ: Mapping[str, str] = os.environ, directory: Path = Path()) -> S
 def unknown_names(environ: Mapping[str, str] = os.environ) -> list[str]:
     """Return a line for each environment variable that looks like a setting and is none."""
     known = [CONFIG, *(key.upper() for key in _known()), *map(_file_name, _secrets(_known()))]
+    beginnings = [_beginning(name) for name in known]
     return [
         f"{name} is no setting{suggestion(name, known)}"
         for name in sorted(environ)
         if name not in known
         and (
             name.startswith(_OWN_PREFIXES)
-            # Others have such names, too.
-            or (name.startswith(_SHARED_PREFIXES) and near(name, known))
+            # Others have such names, too: both must be near.
+            or (near(_beginning(name), beginnings) and near(name, known))
         )
     ]
+
+
+def _beginning(name: str) -> str:
+    return name.partition("_")[0]
 
 
 def _known() -> dict[str, dict[str, Any]]:
