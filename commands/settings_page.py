@@ -38,9 +38,12 @@ A secret can be read from a file instead: `PULSE_DATA_INGESTION_CONFIG_FILE` nam
 holds the URL, and so do `PULSE_BINDINGS_API_FILE`, `KAFKA_SASL_PASSWORD_FILE` and
 `PULSELOAD_GITHUB_TOKEN_FILE`.
 
-In the environment, lists are written as JSON or YAML. A wrong setting ends every program at its
-start with one line that says which it is and what is allowed; `pulseload check` looks at the
-rest, and at misspelt names in the environment.
+Relative paths, in the environment or in the file, start in the working folder, wherever the
+settings file is.
+
+In the environment, lists are written as JSON or YAML. No key may stand twice. A wrong
+setting ends every program at its start with one line that says which it is and what is allowed;
+`pulseload check` looks at the rest, and at misspelt names in the environment.
 """
 
 

@@ -16,7 +16,7 @@ from typing import Any, Final
 from pipeline.dead_letters import INVALID_PUSH
 from pipeline.pushes import Found, Ignored, Push, against, number, text
 from pipeline.refusals import Refusal
-from pulseload.repositories import Repositories, Repository, plain
+from pulseload.repositories import Repositories, Repository, Untaken, plain
 
 PUSH_FORM: Final = "github-push"
 PULL_REQUEST_FORM: Final = "github-pull-request"
@@ -113,8 +113,10 @@ def announced_push(
     if head == NONE or body.get("deleted") is True:
         return Ignored(plain(url), "a deleted branch is no push")
     repository = repositories.by_tag(url) if tag else repositories.by_branch(url, branch)
-    if repository is None:
-        return Ignored(plain(url), "not exactly one active repository takes its branch")
+    if isinstance(repository, Untaken):
+        if tag:
+            return _ignored(url, repository, "tags")
+        return _ignored(url, repository, "this branch", branch)
     base = _sha(document, "details", "event.base.sha") or _sha(document, "body", "before")
     # Neither a new branch nor a tag can be compared with what was before.
     fresh = tag or base == NONE
@@ -143,8 +145,8 @@ def announced_pull_request(
     if lacking is not None:
         return lacking
     repository = repositories.by_pull_request(url)
-    if repository is None:
-        return Ignored(plain(url), "not exactly one active repository takes its pull requests")
+    if isinstance(repository, Untaken):
+        return _ignored(url, repository, "pull requests")
     told = number(_at(document, "details", "event.pullNumber"))
     if told is None:
         told = number(_at(document, "body", "number"))
@@ -163,6 +165,22 @@ def about_pull_request(document: dict[str, Any]) -> bool:
 
 def _found(announced: Announced | Refusal | Ignored) -> Found:
     return [announced.record] if isinstance(announced, Announced) else announced
+
+
+def _ignored(url: str, untaken: Untaken, what: str, branch: str = "") -> Ignored:
+    """Say who takes what nobody gets."""
+    if not untaken.listed:
+        return Ignored(plain(url), "no repository has this address")
+    names = " and ".join(
+        one.name if one.active else f"{one.name} (not active)" for one in untaken.by
+    )
+    if not names:
+        why = f"no repository takes {what}"
+    elif len(untaken.by) == 1:
+        why = f"only {names} takes {what}"
+    else:
+        why = f"{names} take {what}, and only one may"
+    return Ignored(plain(url), why, branch)
 
 
 def _branch(document: dict[str, Any]) -> tuple[str, bool]:

@@ -4,6 +4,7 @@ The form of a record is `schemas/push.yml`. As bytes it is written in one way on
 fields in a fixed order.
 """
 
+import dataclasses
 import json
 import re
 from collections.abc import Iterable
@@ -36,10 +37,14 @@ Push = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Ignored:
-    """A message that is no error and that nothing comes of: of which repository, and why."""
+    """A message that is no error and that nothing comes of: of which repository, and why.
+
+    Those of other branches are the same, as there may be very many.
+    """
 
     repo_url: str
     why: str
+    branch: str = dataclasses.field(default="", compare=False)
 
 
 Found = list[Push] | Refusal | Ignored

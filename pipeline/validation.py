@@ -120,8 +120,12 @@ class Validation:
         if ignored in self._named or len(self._named) == NAMED_AT_MOST:
             return
         self._named.add(ignored)
-        url = value_shown(ignored.repo_url)
-        log.info("messages about pushes of %s are ignored: %s", url, ignored.why)
+        about = "messages that name no repository"
+        if ignored.repo_url:
+            about = f"messages about pushes of {value_shown(ignored.repo_url)}"
+        if ignored.branch:
+            about += f" to the branch {value_shown(ignored.branch)}"
+        log.info("%s are ignored: %s", about, ignored.why)
 
 
 def _jobs(record: Record, profile: str, draft: Draft) -> None:

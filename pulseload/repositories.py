@@ -18,6 +18,8 @@ TAG: Final = "tag"
 PULL_REQUEST: Final = "pull request"
 """The word in `branches` that stands for pull requests, as Treeherder had it until 2026."""
 
+_GITHUB: Final = re.compile(r"https?://(www\.)?github\.com(?=[:/]|$)", re.IGNORECASE)
+
 
 @dataclass(frozen=True, slots=True)
 class Repository:
@@ -63,9 +65,14 @@ def usual() -> list[dict[str, Any]]:
 def read(rows: Iterable[Mapping[str, Any]], name: str) -> tuple[Repository, ...]:
     """Make repositories of rows that `schemas/settings.yml` accepts.
 
-    Raises Failure, which begins with `name`, where two claim the same.
+    Raises Failure, which begins with `name`, where a row's keys do not fit its kind, and where two
+    rows claim the same.
     """
-    found = [Repository.read(row) for row in rows]
+    found: list[Repository] = []
+    for number, row in enumerate(rows):
+        for key, why in _misfits(row):
+            raise Failure(f"{name}[{number}].{key}: {row['name']} {why}")
+        found.append(Repository.read(row))
     names: set[str] = set()
     taken: dict[tuple[str, str], str] = {}
     for one in found:
@@ -82,6 +89,24 @@ def read(rows: Iterable[Mapping[str, Any]], name: str) -> tuple[Repository, ...]
     return tuple(found)
 
 
+def _misfits(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield which keys do not fit a row's kind, and why: else they would be silently void."""
+    branches = row.get("branches", ())
+    if row.get("kind", "hg") == "hg":
+        if _GITHUB.match(row["url"]):
+            yield "kind", "is at github.com, where nothing is of hg; write kind: git"
+        for key in ("branches", "pull_requests"):
+            if row.get(key):
+                yield key, f"is of hg, which has no {key}; leave it out, or write kind: git"
+    elif row.get("pushlog"):
+        yield "pushlog", "is of git, which has no push log; leave it out"
+    for number, branch in enumerate(branches):
+        if branch.startswith("refs/"):
+            bare = branch.removeprefix("refs/heads/")
+            mend = f"write {TAG}, for all tags" if bare == branch else f"write {value_shown(bare)}"
+            yield f"branches[{number}]", f"has {value_shown(branch)}, no branch's name; {mend}"
+
+
 def _taken(repository: Repository) -> Iterator[str]:
     """Yield what only one active repository of an address can have."""
     if not repository.active:
@@ -96,6 +121,18 @@ def _taken(repository: Repository) -> Iterator[str]:
         yield "branches, all others, of"
     if repository.takes_pull_requests:
         yield "pull requests of"
+
+
+@dataclass(frozen=True, slots=True)
+class Untaken:
+    """What no repository takes.
+
+    `by` are those that would: none, one that is not active, or several of which none is the best.
+    `listed` is whether any has the address at all.
+    """
+
+    by: tuple[Repository, ...] = ()
+    listed: bool = True
 
 
 class Repositories:
@@ -119,19 +156,19 @@ class Repositories:
         """Return the Mercurial repository at `url`, the first of several, or None."""
         return self._hg.get(compared(url))
 
-    def by_branch(self, url: str, branch: str) -> Repository | None:
-        """Return the Git repository at `url` that takes a branch, or None.
+    def by_branch(self, url: str, branch: str) -> Repository | Untaken:
+        """Return the Git repository at `url` that takes a branch.
 
         One that names the branch comes before one with a wildcard for it, and that before one
         that names no branches. A branch that is called `tag` cannot be named.
         """
         return self._best(url, branch, named=branch != TAG)
 
-    def by_tag(self, url: str) -> Repository | None:
+    def by_tag(self, url: str) -> Repository | Untaken:
         """Return the Git repository at `url` that takes tags, as if they were a branch `tag`."""
         return self._best(url, TAG)
 
-    def _best(self, url: str, branch: str, *, named: bool = True) -> Repository | None:
+    def _best(self, url: str, branch: str, *, named: bool = True) -> Repository | Untaken:
         rows = self._git.get(compared(url), [])
         for best in (
             [(branch, one) for one in rows if named and branch in one.branches],
@@ -140,23 +177,24 @@ class Repositories:
         ):
             if best:
                 return _only(best)
-        return None
+        return Untaken(listed=bool(rows))
 
-    def by_pull_request(self, url: str) -> Repository | None:
-        """Return the Git repository at `url` that takes pull requests, or None."""
+    def by_pull_request(self, url: str) -> Repository | Untaken:
+        """Return the Git repository at `url` that takes pull requests."""
         rows = self._git.get(compared(url), [])
-        return _only([("", one) for one in rows if one.takes_pull_requests])
+        claims = [("", one) for one in rows if one.takes_pull_requests]
+        return _only(claims) if claims else Untaken(listed=bool(rows))
 
 
-def _only(claims: Sequence[tuple[str, Repository]]) -> Repository | None:
+def _only(claims: Sequence[tuple[str, Repository]]) -> Repository | Untaken:
     """Return the repository whose claims these are, if it is one and active.
 
     Of one that is not active, an active one may have taken the very claim over.
     """
     active = {claim for claim, one in claims if one.active}
-    left = {one for claim, one in claims if one.active or claim not in active}
-    only = left.pop() if len(left) == 1 else None
-    return only if only and only.active else None
+    left = dict.fromkeys(one for claim, one in claims if one.active or claim not in active)
+    only, *others = left
+    return Untaken(tuple(left)) if others or not only.active else only
 
 
 def plain(url: str) -> str:

@@ -1,5 +1,6 @@
 """Settings: one YAML file and the environment, checked before anything starts."""
 
+import contextlib
 import json
 import os
 import re
@@ -8,10 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
-
 import schemas
-from pulseload import amqp, repositories, sources, topics
+from pulseload import amqp, repositories, sources, topics, yaml_text
 from pulseload.errors import Failure
 from pulseload.repositories import Repository
 from pulseload.sources import Source
@@ -28,7 +27,6 @@ _KAFKA_PORT = 9092
 _MAX_AGE = 10 * 365 * 86_400
 _MAX_INTERVAL = 86_400
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-_SHARED_PREFIXES = ("PULSE_", "KAFKA_", "PENDING_")
 _OWN_PREFIXES = (
     "PULSELOAD_",
     "PULSE_DATA_INGESTION_",
@@ -101,9 +99,9 @@ def load(environ: Mapping[str, str] = os.environ, directory: Path = Path()) -> S
     """Return the settings: the environment over the settings file over the defaults.
 
     The file is the one that `PULSELOAD_CONFIG` names, or `pulseload.yml`, which may be absent;
-    relative paths start in `directory`. A key that the schema calls `writeOnly` is a secret, and
-    may also be read from the file that its variable with `_FILE` names. Raises Failure, one line
-    with the key, its value without passwords, and what is allowed.
+    relative paths start in `directory`, those in the file, too. A key that the schema calls
+    `writeOnly` is a secret, and may also be read from the file that its variable with `_FILE`
+    names. Raises Failure, one line with the key, its value without passwords, and what is allowed.
     """
     known = _known()
     values = {key: schema.get("default") for key, schema in known.items()}
@@ -115,6 +113,8 @@ def load(environ: Mapping[str, str] = os.environ, directory: Path = Path()) -> S
     for key, (name, value) in given.items():
         if key == "pulseload_repositories" and isinstance(value, str):
             name, value = f"{name} ({value})", _list(directory / value, name)  # noqa: PLW2901
+        if key == "pulseload_github_api":
+            _without_secret(value, name)
         if (wrong := problem(known[key], value, name)) is not None:
             raise Failure(wrong)
         values[key] = value
@@ -125,16 +125,21 @@ def load(environ: Mapping[str, str] = os.environ, directory: Path = Path()) -> S
 def unknown_names(environ: Mapping[str, str] = os.environ) -> list[str]:
     """Return a line for each environment variable that looks like a setting and is none."""
     known = [CONFIG, *(key.upper() for key in _known()), *map(_file_name, _secrets(_known()))]
+    beginnings = [_beginning(name) for name in known]
     return [
         f"{name} is no setting{suggestion(name, known)}"
         for name in sorted(environ)
         if name not in known
         and (
             name.startswith(_OWN_PREFIXES)
-            # Others have such names, too.
-            or (name.startswith(_SHARED_PREFIXES) and near(name, known))
+            # Others have such names, too: both must be near.
+            or (near(_beginning(name), beginnings) and near(name, known))
         )
     ]
+
+
+def _beginning(name: str) -> str:
+    return name.partition("_")[0]
 
 
 def _known() -> dict[str, dict[str, Any]]:
@@ -193,21 +198,18 @@ def _file(
 
 def _yaml(path: Path, name: str) -> Any:
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
+        return yaml_text.load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise Failure(f"{name}: cannot read {path}: {error.strerror}") from error
-    except yaml.MarkedYAMLError as error:
-        at = error.problem_mark
-        place = f"line {at.line + 1}, column {at.column + 1}: " if at else ""
-        raise Failure(f"{name}: {path} is no YAML: {place}{error.problem}") from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise Failure(f"{name}: {path} is no YAML: {str(error).splitlines()[0]}") from error
+    except ValueError as error:
+        raise Failure(f"{name}: {path} is no YAML: {error}") from error
 
 
 def _list(path: Path, name: str) -> Any:
     rows = _yaml(path, name)
     if not isinstance(rows, list):
-        raise Failure(f"{name}: {path} holds {value_shown(rows)}; allowed: a list of repositories")
+        holds = "is empty" if rows is None else f"holds {value_shown(rows)}"
+        raise Failure(f"{name}: {path} {holds}; allowed: a list of repositories")
     return rows
 
 
@@ -222,14 +224,21 @@ def _from_text(text: str, schema: Mapping[str, Any], name: str) -> Any:
         return text
     if name == "PULSELOAD_STAGES" and not text.lstrip().startswith("["):
         return [part.strip() for part in text.split(",")]
+    with contextlib.suppress(ValueError, RecursionError):
+        return json.loads(text, object_pairs_hook=_each_once)
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        pass
-    try:
-        return yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise Failure(f"{name} is {value_shown(text)}; allowed: a list as JSON or YAML") from error
+        return yaml_text.load(text)
+    except ValueError as error:
+        wrong = f"{name} is {value_shown(text)}; allowed: a list as JSON or YAML"
+        raise Failure(f"{wrong} ({error})") from error
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        # JSON is YAML, too, and there the place is told.
+        raise ValueError("a key stands there twice")
+    return found
 
 
 def _settings(values: dict[str, Any], names: Mapping[str, str]) -> Settings:
@@ -259,6 +268,15 @@ def _settings(values: dict[str, Any], names: Mapping[str, str]) -> Settings:
     ):
         values[key] = _seconds(values[key], names[key], most)
     return Settings(**values)
+
+
+def _without_secret(address: Any, name: str) -> None:
+    # Also a user can be a token, and so can a part of a query: nothing of it is shown.
+    if isinstance(address, str) and re.search("[@?#]", address):
+        raise Failure(
+            f"{name} is not shown, as it may hold a password; allowed: the address alone, without "
+            "@, ? and #, such as https://api.github.com; a token goes into pulseload_github_token"
+        )
 
 
 def _seconds(duration: int | str, name: str, most: int) -> int:

@@ -22,7 +22,9 @@ _CHARACTERS = {
     r"^[\w-]+$": " of letters, digits, _ and -",
     "^[A-Za-z0-9._-]+$": " of letters, digits, ., _ and -",
     "^(?!queue/)[A-Za-z0-9._/-]+$": " of letters, digits, ., _, / and -",
-    r"^https?://[^\s@?#]+$": " without @, ? and #",
+    r"^https?://[^\s@?#]+$": " that begins with http:// or https://, without @, ? and #,",
+    r"^https?://[^\s]+$": " that begins with http:// or https://,",
+    r"^amqps?://[^\s]+$": " that begins with amqp:// or amqps://,",
     "^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*$": " of letters, digits, ., _, / and -",
 }
 """Patterns in words; what others ask for is seen from their examples."""

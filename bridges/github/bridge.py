@@ -8,15 +8,17 @@ time: a second one fences the first.
 
 import asyncio
 import logging
-import signal
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Any, Final, NoReturn
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
-from aiokafka.errors import KafkaError, ProducerFenced
+from aiokafka.errors import KafkaError
 
 from bridges.github import answers
 from bridges.github.client import Client
+from bridges.sessions import Sessions, end_when_asked
+from bridges.transactions import TRANSACTION_SECONDS, Lost, finished, transaction
 from pipeline import bodies, github, pushes
 from pipeline.github import Announced, Commit
 from pipeline.refusals import Refusal
@@ -40,6 +42,9 @@ MAX_BYTES: Final = 1_000_000
 SILENCE_MS: Final = 3 * 3_600_000
 """How long a batch may take: GitHub may ask to wait until its limit of an hour ends."""
 
+STOP_SECONDS: Final = 2.0
+"""How long Kafka may take to let the bridge go."""
+
 _READERS: Final[Mapping[Kind, Callable[..., Announced | Any]]] = {
     "github-pushes": github.announced_push,
     "github-pull-requests": github.announced_pull_request,
@@ -47,76 +52,121 @@ _READERS: Final[Mapping[Kind, Callable[..., Announced | Any]]] = {
 
 log = logging.getLogger(__name__)
 
+Batch = Mapping[TopicPartition, Sequence[ConsumerRecord]]
+
 Written = tuple[bytes, bytes, Sequence[Header]]
 """A record of `pushes.inbox`: key, value, headers."""
 
 
 async def run(settings: Settings) -> None:
-    """Work until asked to end by SIGTERM or SIGINT; raises Failure where it cannot."""
-    work = asyncio.ensure_future(_run(settings))
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, work.cancel)
+    """Run the bridge until SIGTERM or SIGINT.
+
+    Raises Failure where it cannot start, and where another bridge has taken over.
+    """
+    end_when_asked()
+    bridge = Bridge(settings)
     try:
-        await work
+        await bridge.run()
     except asyncio.CancelledError:
-        log.info("ended")
-    except ProducerFenced as error:
-        raise Failure(f"another {NAME} bridge has taken over; run one only") from error
-    except KafkaError as error:
-        raise Failure(f"Kafka fails: {error or type(error).__name__}") from error
+        log.info("ended, as asked")
 
 
-async def _run(settings: Settings) -> None:
-    kinds = {one.topic: one.kind for one in settings.pulse_data_ingestion_sources}
-    mirrors = [topic for topic, kind in kinds.items() if kind in _READERS]
-    if not mirrors:
-        raise Failure("pulse_data_ingestion_sources names no exchange of GitHub")
-    await kafka.require(settings)
-    group = f"{settings.pulseload_app_id}-{NAME}"
-    connection = kafka.connection(settings)
-    consumer = AIOKafkaConsumer(
-        *mirrors,
-        **connection,
-        group_id=group,
-        isolation_level="read_committed",
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-        max_poll_interval_ms=SILENCE_MS,
-    )
-    producer = AIOKafkaProducer(**connection, transactional_id=group)
-    repositories = Repositories(settings.pulseload_repositories)
-    try:
-        await producer.start()
-        await consumer.start()
-        log.info("asking %s", settings.pulseload_github_api)
+class Bridge:
+    """Asks GitHub about what the mirrors hold until it is cancelled."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._kinds = {
+            one.topic: one.kind
+            for one in settings.pulse_data_ingestion_sources
+            if one.kind in _READERS
+        }
+        self._group = f"{settings.pulseload_app_id}-{NAME}"
+        self._repositories = Repositories(settings.pulseload_repositories)
+        self._sessions = Sessions()
+
+    async def run(self) -> NoReturn:
+        """Work, through every trouble with Kafka. Raises Failure where it cannot start."""
+        if not self._kinds:
+            raise Failure("pulse_data_ingestion_sources names no exchange of GitHub")
+        settings = self._settings
         async with Client(settings.pulseload_github_api, settings.pulseload_github_token) as client:
-            while True:
-                batch = await consumer.getmany(timeout_ms=1_000, max_records=BATCH)
-                if batch:
-                    await _step(batch, kinds, repositories, client, producer, group)
-    finally:
-        await consumer.stop()
-        await producer.stop()
+            await self._sessions.run(lambda: self._session(client))
 
+    async def _session(self, client: Client) -> NoReturn:
+        """Work for as long as Kafka takes what comes."""
+        await kafka.require(self._settings)
+        try:
+            async with self._connected() as (consumer, producer):
+                self._sessions.began()
+                log.info("asking %s", self._settings.pulseload_github_api)
+                while True:
+                    batch = await consumer.getmany(timeout_ms=1_000, max_records=BATCH)
+                    if batch:
+                        await self._step(batch, client, producer)
+        except KafkaError as error:
+            raise Lost(f"Kafka fails ({error})") from error
 
-async def _step(
-    batch: Mapping[TopicPartition, Sequence[ConsumerRecord]],
-    kinds: Mapping[str, Kind],
-    repositories: Repositories,
-    client: Client,
-    producer: AIOKafkaProducer,
-    group: str,
-) -> None:
-    records = [record for part in batch.values() for record in part]
-    found = await asyncio.gather(
-        *(_records(record, kinds[record.topic], repositories, client) for record in records)
-    )
-    async with producer.transaction():
-        for key, value, carried in (one for several in found for one in several):
-            await producer.send(PUSHES_INBOX, value, key, headers=list(carried))
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[tuple[AIOKafkaConsumer, AIOKafkaProducer]]:
+        connection = kafka.connection(self._settings)
+        consumer = AIOKafkaConsumer(
+            *self._kinds,
+            **connection,
+            group_id=self._group,
+            isolation_level="read_committed",
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            max_poll_interval_ms=SILENCE_MS,
+        )
+        producer = AIOKafkaProducer(
+            **connection,
+            transactional_id=self._group,
+            transaction_timeout_ms=TRANSACTION_SECONDS * 1_000,
+        )
+        try:
+            try:
+                async with asyncio.timeout(TRANSACTION_SECONDS):
+                    # What a former bridge left open is ended here, so that offsets are final.
+                    await producer.start()
+                    await consumer.start()
+            except (KafkaError, TimeoutError) as error:
+                why = str(error) or type(error).__name__
+                raise Failure(f"Kafka did not let {self._group} begin ({why})") from error
+            yield consumer, producer
+        finally:
+            # A task of aiokafka's that it cancels may seem to be this one's end.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(STOP_SECONDS):
+                    await asyncio.gather(consumer.stop(), producer.stop(), return_exceptions=True)
+
+    async def _step(self, batch: Batch, client: Client, producer: AIOKafkaProducer) -> None:
+        records = [record for part in batch.values() for record in part]
+        several = await asyncio.gather(
+            *(
+                _records(record, self._kinds[record.topic], self._repositories, client)
+                for record in records
+            )
+        )
+        found = [one for written in several for one in written]
         offsets = {place: part[-1].offset + 1 for place, part in batch.items()}
-        await producer.send_offsets_to_transaction(offsets, group)
-    log.info("%s messages, %s pushes told in full", len(records), sum(map(len, found)))
+        await finished(self._commit(producer, found, offsets))
+        log.info("%s messages, %s pushes told in full", len(records), len(found))
+
+    async def _commit(
+        self,
+        producer: AIOKafkaProducer,
+        found: Sequence[Written],
+        offsets: Mapping[TopicPartition, int],
+    ) -> None:
+        async with transaction(producer, self._group, NAME, "pushes of GitHub"):
+            sent = [
+                await producer.send(PUSHES_INBOX, value, key, headers=list(carried))
+                for key, value, carried in found
+            ]
+            # A commit does not ask whether each of them was written.
+            await asyncio.gather(*sent)
+            await producer.send_offsets_to_transaction(offsets, self._group)
 
 
 async def _records(

@@ -160,7 +160,8 @@ def _refused(path: str, status: int, headers: Mapping[str, Any], body: bytes | b
         wait = SECONDARY_WAIT
     if status == 429 or status >= 500 or (status == 403 and wait is not None):
         raise _Again(f"status {status}", wait)
-    log.warning("GitHub does not tell %s: status %s", path, status)
+    hint = "; is pulseload_github_token right?" if status == 401 else ""
+    log.warning("GitHub does not tell %s: status %s%s", path, status, hint)
 
 
 def _wait(headers: Mapping[str, Any]) -> float | None:

@@ -2,28 +2,17 @@
 
 import asyncio
 import logging
-import signal
-import time
 from collections import Counter
 from collections.abc import Coroutine, Iterable
 from typing import Any, Final, NoReturn
 
-from aiokafka.errors import KafkaError
-
-from bridges.pauses import Pauses
 from bridges.pushlog.client import Client
-from bridges.pushlog.ledger import Fenced, Ledger, Lost
+from bridges.pushlog.ledger import Ledger
 from bridges.pushlog.poller import Poller
+from bridges.sessions import Sessions, end_when_asked
 from pulseload.errors import Failure
 from pulseload.repositories import plain
 from pulseload.settings import Settings
-
-FIRST_PAUSE: Final = 0.25
-LONGEST_PAUSE: Final = 15.0
-"""Seconds until Kafka is tried again."""
-
-STEADY: Final = 10.0
-"""Seconds after which Kafka counts as well again, and the pauses begin anew."""
 
 REPORT: Final = 60.0
 """Seconds between two lines with counts; with nothing to count there is none."""
@@ -36,23 +25,12 @@ async def run(settings: Settings) -> None:
 
     Raises Failure where it cannot start, and where another bridge has taken over.
     """
-    task = asyncio.current_task()
-    assert task is not None  # noqa: S101 - for the type checker
-    loop = asyncio.get_running_loop()
-    loop.set_exception_handler(_unheard)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, task.cancel)
+    end_when_asked()
     bridge = Bridge(settings)
     try:
         await bridge.run()
     except asyncio.CancelledError:
         log.info("ended, as asked: %s", bridge.total)
-
-
-def _unheard(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    # One failure of Kafka is in many of aiokafka's futures; whoever waits for it is told.
-    if not isinstance(context.get("exception"), KafkaError):
-        loop.default_exception_handler(context)
 
 
 class Bridge:
@@ -62,8 +40,7 @@ class Bridge:
         self._settings = settings
         self._ledger = Ledger(settings)
         self._counts: Counter[str] = Counter()
-        self._since: float | None = None
-        self._started = False
+        self._sessions = Sessions()
         self._repositories = [one for one in settings.pulseload_repositories if one.polled]
 
     @property
@@ -79,36 +56,20 @@ class Bridge:
                 "and without `pushlog: false`"
             )
         reporting = asyncio.create_task(self._report())
-        told, pauses = "", Pauses(FIRST_PAUSE, LONGEST_PAUSE)
         try:
             async with Client() as client:
                 pollers = [
                     Poller(one, client, self._ledger, self._counts) for one in self._repositories
                 ]
-                while True:
-                    try:
-                        await self._session(pollers)
-                    except Fenced:
-                        raise
-                    except (Failure, Lost) as trouble:
-                        if not self._started:
-                            raise
-                        if self._since is not None and time.monotonic() - self._since > STEADY:
-                            told = ""
-                            pauses.reset()
-                        if str(trouble) != told:
-                            told = str(trouble)
-                            log.warning("%s (waiting for Kafka)", trouble)
-                        await asyncio.sleep(pauses.longer())
+                await self._sessions.run(lambda: self._session(pollers))
         finally:
             reporting.cancel()
 
     async def _session(self, pollers: list[Poller]) -> None:
         """Poll for as long as Kafka takes what comes."""
-        self._since = None
         try:
             cursors = await self._ledger.start()
-            self._since, self._started = time.monotonic(), True
+            self._sessions.began()
             count, interval = len(pollers), self._settings.pushlog_interval
             log.info(
                 "polling %d repositories, each every %d s, to Kafka at %s",

@@ -4,35 +4,20 @@ import asyncio
 import contextlib
 import json
 import logging
-import time
 from collections.abc import AsyncIterator, Iterable
-from typing import Final
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.errors import KafkaError, ProducerFenced
+from aiokafka.errors import KafkaError
 
 from bridges.pushlog.records import Record
+from bridges.transactions import TRANSACTION_SECONDS, Lost, finished, transaction
 from pulseload import kafka
 from pulseload.errors import Failure
 from pulseload.repositories import Repository, plain
 from pulseload.settings import Settings
 from pulseload.topics import INPUT_MAX_BYTES, PUSHES_INBOX, PUSHLOG_CURSORS
 
-TRANSACTION_SECONDS: Final = 20
-"""After this long Kafka ends a transaction that is open, and the bridge gives it up."""
-
-GRACE: Final = 2.0
-"""Seconds that the transaction in hand has when the bridge is asked to end."""
-
 log = logging.getLogger(__name__)
-
-
-class Lost(Exception):  # noqa: N818 - Kafka may have committed all the same
-    """A transaction whose outcome is unknown: start again, and go on from the cursors there are."""
-
-
-class Fenced(Failure):
-    """Another bridge has taken over. What was in hand is left to it."""
 
 
 class Ledger:
@@ -89,50 +74,24 @@ class Ledger:
         When this returns they are committed. Raises Lost, or Fenced where another bridge runs.
         """
         async with self._alone:
-            work = asyncio.ensure_future(self._commit(repository, records, cursor))
-            try:
-                await asyncio.shield(work)
-            except asyncio.CancelledError:
-                # Left open, it would hold up readers until Kafka ends it.
-                await asyncio.wait({work}, timeout=GRACE)
-                work.cancel()
-                await asyncio.wait({work})
-                if not work.cancelled():
-                    work.exception()
-                raise
+            await finished(self._commit(repository, records, cursor))
 
     async def _commit(self, repository: Repository, records: Iterable[Record], cursor: int) -> None:
         producer = self._producer
         if producer is None or not self._finished:
             raise Lost("the transaction before this one has failed")
         place = json.dumps({"project": repository.name, "push_id": cursor}).encode()
-        began = time.monotonic()
-        try:
-            async with asyncio.timeout(TRANSACTION_SECONDS):
-                self._finished = False
-                await producer.begin_transaction()
-                sent = [
-                    await producer.send(PUSHES_INBOX, key=one.key, value=one.value)
-                    for one in records
-                ]
-                key = plain(repository.url).encode()
-                sent.append(await producer.send(PUSHLOG_CURSORS, key=key, value=place))
-                # A commit does not ask whether each of them was written.
-                await asyncio.gather(*sent)
-                await producer.commit_transaction()
-                self._finished = True
-        except ProducerFenced as error:
-            if time.monotonic() - began > TRANSACTION_SECONDS:
-                # By Kafka itself, which had waited for too long.
-                raise Lost("Kafka ended a transaction that took too long") from error
-            raise Fenced(
-                f"another pushlog bridge has taken over as {self.transactional_id}; run one only"
-            ) from error
-        except (KafkaError, TimeoutError) as error:
-            raise Lost(
-                f"Kafka has not confirmed pushes of {repository.name} "
-                f"({type(error).__name__}: {error})"
-            ) from error
+        self._finished = False
+        what = f"pushes of {repository.name}"
+        async with transaction(producer, self.transactional_id, "pushlog", what):
+            sent = [
+                await producer.send(PUSHES_INBOX, key=one.key, value=one.value) for one in records
+            ]
+            key = plain(repository.url).encode()
+            sent.append(await producer.send(PUSHLOG_CURSORS, key=key, value=place))
+            # A commit does not ask whether each of them was written.
+            await asyncio.gather(*sent)
+        self._finished = True
 
     def _partitions(self, topic: str) -> list[TopicPartition]:
         return [

@@ -11,9 +11,10 @@ from yarl import URL
 from bridges.pauses import Pauses
 from bridges.pushlog.answers import Answer, Malformed, read
 from bridges.pushlog.client import Client, TooMuch, TooSlow, Trouble
-from bridges.pushlog.ledger import Ledger, Lost
+from bridges.pushlog.ledger import Ledger
 from bridges.pushlog.position import Batch, Page, Position
 from bridges.pushlog.records import record
+from bridges.transactions import Lost
 from pulseload.amqp import shown
 from pulseload.errors import Failure
 from pulseload.repositories import Repository, plain

@@ -1,6 +1,8 @@
 """GitHub is asked for its pushes: a real worker, a real Kafka, a stand-in for GitHub's API."""
 
+import itertools
 import json
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -12,7 +14,7 @@ from pulseload import topics
 from tests.examples import GITHUB, body, github_commit, github_pull_request, github_push
 from tests.github_api import Answer, GitHubAPI, row, serving
 from tests.system.bridging import asking
-from tests.system.harness import BIN, System, eventually
+from tests.system.harness import BIN, TIMEOUT, System, eventually
 from tests.system.pulse import Pulse
 
 MIRROR = "pulse.taskcluster-github.v1.push"
@@ -37,6 +39,18 @@ def system(
     finally:
         system.close()
         rabbitmq.delete_vhost(pulse.vhost)
+
+
+def compared(*heads: str) -> GitHubAPI:
+    """Return an API that knows the comparison of each head."""
+    return GitHubAPI(
+        {
+            f"/repos/mozilla/lamp.shade/compare/{'b' * 40}...{head}": [
+                Answer({"commits": [row(int(head, 16))]})
+            ]
+            for head in heads
+        }
+    )
 
 
 def test_what_github_tells_becomes_the_best_record(system: System) -> None:
@@ -84,13 +98,7 @@ def test_what_github_tells_becomes_the_best_record(system: System) -> None:
 def test_nothing_is_left_out_or_written_twice_whatever_is_killed(system: System) -> None:
     total = 40
     heads = [f"{number:040x}" for number in range(0x100, 0x100 + total)]
-    answers = {
-        f"/repos/mozilla/lamp.shade/compare/{'b' * 40}...{head}": [
-            Answer({"commits": [row(int(head, 16))]})
-        ]
-        for head in heads
-    }
-    api = GitHubAPI(answers)
+    api = compared(*heads)
     with serving(api):
         bridge = asking(system, api)
         for head in heads[: total // 2]:
@@ -106,6 +114,47 @@ def test_nothing_is_left_out_or_written_twice_whatever_is_killed(system: System)
         )
         assert again.terminate() == 0
     assert sorted(one.json["revision"] for one in records) == heads
+
+
+def test_kafka_is_away_from_the_bridge_that_asks_github(system: System) -> None:
+    told = Answer({"commits": [row(1), row(2)]})
+    api = GitHubAPI({COMPARED: [Answer(status=502), told]})
+    with serving(api):
+        bridge = asking(system, api)
+        system.produce(MIRROR, body(github_push(commits=())))
+        bridge.wait_for("status 502; again")
+        system.kafka.kill()
+        bridge.wait_for("waiting for Kafka")
+        system.kafka.start()
+        (record,) = system.read(topics.PUSHES_INBOX, count=1)
+        bridge.wait_for("1 pushes told in full")
+        assert bridge.terminate() == 0
+    assert record.json["revision"] == HEAD
+    assert len(bridge.log.splitlines()) < 20
+    assert "Traceback" not in bridge.log
+
+
+def test_a_second_bridge_that_asks_github_takes_over(system: System) -> None:
+    heads = [f"{number:040x}" for number in range(0x300, 0x310)]
+    api = compared(*heads)
+    with serving(api):
+        first = asking(system, api, "first")
+        system.produce(MIRROR, body(github_push(head=heads[0], commits=())))
+        first.wait_for("1 pushes told in full")
+        second = asking(system, api, "second")
+        # Both read, until the first has something to write.
+        end = time.monotonic() + TIMEOUT
+        for head in itertools.chain(heads[1:], itertools.repeat(heads[-1])):
+            if not first.running or time.monotonic() > end:
+                break
+            system.produce(MIRROR, body(github_push(head=head, commits=())))
+            time.sleep(0.5)
+        assert first.wait() == 1
+        assert second.terminate() == 0
+    line = "another github-pushes bridge has taken over as pulseload-github-pushes; run one only"
+    assert first.log.splitlines()[-1] == f"pulseload: {line}"
+    assert "never retrieved" not in first.log
+    assert "Traceback" not in first.log + second.log
 
 
 def test_without_an_exchange_of_github_there_is_nothing_to_do(system: System) -> None:

@@ -92,17 +92,35 @@ def test_a_branch_that_is_called_tag_is_no_tag() -> None:
 
 
 @pytest.mark.parametrize(
-    "message",
+    ("message", "why"),
     [
-        github_push(ref="refs/heads/other"),
-        github_push(ref="refs/heads/Main"),
-        github_push(url="https://github.com/mozilla/lamp"),
-        github_push(url="https://github.com/dev/lamp.shade"),
+        (github_push(ref="refs/heads/other"), "no repository takes this branch"),
+        (github_push(ref="refs/heads/Main"), "no repository takes this branch"),
+        (github_push(url="https://github.com/mozilla/lamp"), "no repository has this address"),
+        (github_push(url="https://github.com/dev/lamp.shade"), "no repository has this address"),
     ],
 )
-def test_what_no_repository_takes_is_ignored(message: dict[str, Any]) -> None:
+def test_what_no_repository_takes_is_ignored(message: dict[str, Any], why: str) -> None:
     url = message["body"]["repository"]["html_url"]
-    assert ignored(message) == Ignored(url, "not exactly one active repository takes its branch")
+    assert ignored(message) == Ignored(url, why)
+
+
+@pytest.mark.parametrize(
+    ("rows", "ref", "why"),
+    [
+        ([git("a", "x")], "heads/main", "no repository takes this branch"),
+        ([git("a", "x")], "tags/main", "no repository takes tags"),
+        ([git("a", active=False)], "heads/main", "only a (not active) takes this branch"),
+        ([git("a"), git("b", "m*", active=False)], "heads/main", "only b (not active) takes this"),
+        ([git("a", "m*"), git("b", "*")], "heads/main", "a and b take this branch, and only one "),
+        ([git("a", "*", active=False), git("b", "*n")], "heads/main", "a (not active) and b take "),
+    ],
+)
+def test_who_would_take_what_is_ignored_is_told(rows: list[Repository], ref: str, why: str) -> None:
+    answer = announcements.read(github_push(ref=f"refs/{ref}"), Repositories(rows))
+    assert isinstance(answer, Ignored)
+    assert answer.why.startswith(why)
+    assert answer.branch == ("" if "tags" in ref else "main")
 
 
 @pytest.mark.parametrize(
@@ -147,11 +165,14 @@ def test_a_pull_request_without_a_number(number: Any) -> None:
 
 
 def test_pull_requests_that_nobody_takes_are_ignored() -> None:
-    for rows in ([git("lamp")], [git("a", pull_requests=True), git("b", "pull request")]):
+    two = [git("a", pull_requests=True), git("b", "pull request")]
+    for rows, why in (
+        ([git("lamp")], "no repository takes pull requests"),
+        (two, "a and b take pull requests, and only one may"),
+        ([], "no repository has this address"),
+    ):
         answer = announcements.read(github_pull_request(), Repositories(rows))
-        assert answer == Ignored(
-            GITHUB, "not exactly one active repository takes its pull requests"
-        )
+        assert answer == Ignored(GITHUB, why)
     assert found(github_pull_request(), Repositories([git("a", "x", pull_requests=True)]))
 
 

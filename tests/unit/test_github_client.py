@@ -61,6 +61,15 @@ def test_what_github_does_not_tell_is_not_asked_again(status: int, waits: list[f
     assert waits == []
 
 
+def test_a_token_that_github_refuses_is_told_by_its_setting(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    asked({PATH: [Answer({}, 401)]}, token="s3cret")
+    assert caplog.messages == [
+        f"GitHub does not tell {PATH}: status 401; is pulseload_github_token right?"
+    ]
+
+
 @pytest.mark.parametrize(
     "broken",
     [

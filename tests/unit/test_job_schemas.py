@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 import schemas
+from local import ROOT
 from tests.examples import REVISION, REVISION_HASH, changed, job, job_2016, without
 
 HG = "hg.mozilla.org"
@@ -32,6 +33,13 @@ BOTH = sorted(FORMS)
 )
 def test_what_a_job_needs(form: str, field: str) -> None:
     assert not accepts(form, without(FORMS[form], field))
+
+
+@pytest.mark.parametrize("form", BOTH)
+def test_the_page_about_jobs_names_every_field(form: str) -> None:
+    page = (ROOT / "docs/jobs.md").read_text(encoding="utf-8")
+    table = page.partition("## Validity")[2].partition("\n## ")[0]
+    assert [name for name in schemas.load(form)["properties"] if name not in table] == []
 
 
 @pytest.mark.parametrize("form", BOTH)

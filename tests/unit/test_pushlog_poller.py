@@ -9,9 +9,10 @@ from yarl import URL
 
 from bridges.pushlog import poller
 from bridges.pushlog.client import Client, TooMuch, TooSlow, Trouble
-from bridges.pushlog.ledger import Fenced, Ledger, Lost
+from bridges.pushlog.ledger import Ledger
 from bridges.pushlog.poller import Poller
 from bridges.pushlog.records import Record
+from bridges.transactions import Fenced, Lost
 from pulseload.repositories import Repository
 from tests.examples import body
 from tests.pushlogs import Log

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pulseload.repositories import Repositories, Repository, usual
+from pulseload.repositories import Repositories, Repository, Untaken, usual
 
 TRY = Repository("try", "https://hg.mozilla.org/try")
 
@@ -72,8 +72,8 @@ def test_spellings_of_an_address_at_github(url: str) -> None:
         assert found.by_branch(GITHUB, "main") is main
         assert found.by_pull_request(GITHUB) is main
         assert found.by_url(GITHUB) is None
-        assert found.by_branch(TRY.url, "main") is None
-        assert found.by_pull_request(TRY.url) is None
+        assert found.by_branch(TRY.url, "main") == Untaken(listed=False)
+        assert found.by_pull_request(TRY.url) == Untaken(listed=False)
 
 
 ROWS = Repositories(
@@ -105,7 +105,7 @@ ROWS = Repositories(
 )
 def test_a_branch_belongs_to_who_names_it_best(branch: str, name: str) -> None:
     found = ROWS.by_branch(GITHUB, branch)
-    assert found is not None
+    assert isinstance(found, Repository)
     assert found.name == name
 
 
@@ -120,9 +120,10 @@ def test_tags_belong_to_who_names_them_best() -> None:
 @pytest.mark.parametrize("pattern", ["old", "ol*"])
 def test_what_belongs_to_one_that_is_not_active_goes_to_nobody_else(pattern: str) -> None:
     closed, rest = git("closed", pattern, active=False), git("rest", "*")
-    assert Repositories([closed, git("rest")]).by_branch(GITHUB, "old") is None
-    assert Repositories([git("rest"), closed]).by_branch(GITHUB, "old") is None
-    assert Repositories([closed, rest]).by_branch(GITHUB, "old") is None
+    for rows in ([closed, git("rest")], [git("rest"), closed]):
+        assert Repositories(rows).by_branch(GITHUB, "old") == Untaken((closed,))
+    by = (closed,) if pattern == "old" else (closed, rest)
+    assert Repositories([closed, rest]).by_branch(GITHUB, "old") == Untaken(by)
     # A successor claims as precisely what the closed one had.
     successor = git("successor", pattern)
     assert Repositories([closed, successor]).by_branch(GITHUB, "old") is successor
@@ -131,20 +132,20 @@ def test_what_belongs_to_one_that_is_not_active_goes_to_nobody_else(pattern: str
 
 def test_pull_requests_of_one_that_is_not_active_are_not_taken() -> None:
     closed, other = git("closed", pull_requests=True, active=False), git("other")
-    assert Repositories([closed, other]).by_pull_request(GITHUB) is None
+    assert Repositories([closed, other]).by_pull_request(GITHUB) == Untaken((closed,))
 
 
 def test_what_two_would_take_nobody_gets() -> None:
     rows = [git("releases", "releases/*"), git("all", "*"), git("a"), git("b")]
     found = Repositories(rows)
-    assert found.by_branch(GITHUB, "releases/v1") is None
+    assert found.by_branch(GITHUB, "releases/v1") == Untaken((rows[0], rows[1]))
     assert found.by_branch(GITHUB, "main") is rows[1]
-    assert Repositories(rows[2:]).by_branch(GITHUB, "main") is None
-    assert Repositories(rows[:1]).by_branch(GITHUB, "main") is None
+    assert Repositories(rows[2:]).by_branch(GITHUB, "main") == Untaken((rows[2], rows[3]))
+    assert Repositories(rows[:1]).by_branch(GITHUB, "main") == Untaken()
     two = [git("a", pull_requests=True), git("b", "pull request")]
-    assert Repositories(two).by_pull_request(GITHUB) is None
+    assert Repositories(two).by_pull_request(GITHUB) == Untaken((two[0], two[1]))
     assert Repositories(two[1:]).by_pull_request(GITHUB) is two[1]
-    assert Repositories(two[1:]).by_branch(GITHUB, "main") is None
+    assert Repositories(two[1:]).by_branch(GITHUB, "main") == Untaken()
 
 
 @given(st.text("ab/.*[]?", max_size=8), st.text("ab/.[]?", max_size=8))
@@ -177,9 +178,9 @@ def test_the_usual_ones_are_each_there_once() -> None:
         ("https://github.com/servo/servo", "auto", "servo-auto"),
         ("https://github.com/servo/servo", "try-linux", "servo-try"),
     ]:
-        row = found.by_branch(url, branch)
-        assert row is not None
-        assert row.name == name
-    row = found.by_pull_request("https://github.com/mozilla-mobile/android-components")
-    assert row is not None
-    assert row.name == "android-components-prs"
+        taker = found.by_branch(url, branch)
+        assert isinstance(taker, Repository)
+        assert taker.name == name
+    taker = found.by_pull_request("https://github.com/mozilla-mobile/android-components")
+    assert isinstance(taker, Repository)
+    assert taker.name == "android-components-prs"

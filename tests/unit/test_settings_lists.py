@@ -104,10 +104,38 @@ def test_sources_that_are_no_list(tmp_path: Path) -> None:
     assert "a list" in refused(tmp_path, {"PULSE_DATA_INGESTION_SOURCES": "a: b"})
 
 
+@pytest.mark.parametrize(
+    "text", ['[{"exchange": "x", "exchange": 1}]', "[{exchange: x, exchange: 1}]"]
+)
+def test_a_key_of_a_list_that_stands_twice_is_told(tmp_path: Path, text: str) -> None:
+    said = refused(tmp_path, {"PULSE_DATA_INGESTION_SOURCES": text})
+    assert "allowed: a list as JSON or YAML (line 1, column " in said
+    assert said.endswith(": the key 'exchange' stands there twice)")
+
+
+def test_a_key_that_stands_in_for_a_merged_one_is_there_once(tmp_path: Path) -> None:
+    text = """
+    - &one {name: a, <<: &all {url: 'https://x', kind: git}, url: 'https://y'}
+    - {<<: *one, name: b, branches: [main]}
+    """
+    (tmp_path / "mine.yml").write_text(text)
+    found = load(tmp_path, {"PULSELOAD_REPOSITORIES": "mine.yml"}).pulseload_repositories
+    assert [(one.name, one.url) for one in found] == [("a", "https://y"), ("b", "https://y")]
+
+
 def test_repositories_come_from_a_file_of_their_own(tmp_path: Path) -> None:
     (tmp_path / "mine.yml").write_text("- {name: mine, url: 'https://example.org/mine'}")
     found = load(tmp_path, {"PULSELOAD_REPOSITORIES": "mine.yml"})
     assert [one.name for one in found.pulseload_repositories] == ["mine"]
+
+
+def test_relative_paths_start_in_the_working_folder(tmp_path: Path) -> None:
+    (tmp_path / "conf").mkdir()
+    for place, name in ((tmp_path, "working"), (tmp_path / "conf", "beside-the-settings")):
+        (place / "mine.yml").write_text(f"- {{name: {name}, url: 'https://example.org/mine'}}")
+    (tmp_path / "conf/settings.yml").write_text("pulseload_repositories: mine.yml")
+    found = load(tmp_path, {"PULSELOAD_CONFIG": "conf/settings.yml"})
+    assert [one.name for one in found.pulseload_repositories] == ["working"]
 
 
 def test_repositories_of_the_environment(tmp_path: Path) -> None:
@@ -152,8 +180,11 @@ def twice(one: str, other: str) -> str:
     [
         (None, "PULSELOAD_REPOSITORIES: cannot read "),
         ("a: b", "allowed: a list of repositories"),
+        ("# none yet", "mine.yml is empty; allowed: a list of repositories"),
+        ("[]", "is []; allowed: a list (not empty)"),
+        ("- {name: a, url: 'https://x', name: b}", "line 1, column 31: the key 'name' stands"),
         ("- {name: a b, url: 'https://x'}", '[0].name is "a b"'),
-        ("- {name: a, url: x}", '[0].url is "x"'),
+        ("- {name: a, url: x.org/a}", '[0].url is "x.org/a"; allowed: a text that begins with h'),
         ("- {name: a, url: 'https://me:word@x/a'}", '[0].url is "https://me:***@x/a"; allowed: '),
         ("- {name: a, url: 'https://x/a?b'}", '[0].url is "https://x/a?b"; allowed: '),
         ("- {name: a, url: 'https://x/a#b'}", '[0].url is "https://x/a#b"; allowed: '),
@@ -178,3 +209,41 @@ def test_wrong_repositories(tmp_path: Path, content: str | None, said: str) -> N
     text = refused(tmp_path, {"PULSELOAD_REPOSITORIES": "mine.yml"})
     assert text.startswith("PULSELOAD_REPOSITORIES")
     assert said in text
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ({"url": "https://GitHub.com/x/y"}, "kind: lamp is at github.com, where nothing is of hg;"),
+        ({"url": "http://www.github.com/x/y", "kind": "hg"}, "kind: lamp is at github.com"),
+        ({"url": "https://github.com/x/y", "branches": ["main"]}, "kind: lamp is at github.com"),
+        ({"branches": ["main"]}, "branches: lamp is of hg, which has no branches; leave it out"),
+        ({"pull_requests": True}, "pull_requests: lamp is of hg, which has no pull_requests;"),
+        ({"kind": "git", "pushlog": True}, "pushlog: lamp is of git, which has no push log;"),
+        ({"kind": "git", "branches": ["a", "refs/heads/b/*"]}, 'branches[1]: lamp has "refs/heads'),
+        ({"kind": "git", "branches": ["refs/heads/b/*"]}, 'no branch\'s name; write "b/*"'),
+        ({"kind": "git", "branches": ["refs/tags/*"]}, "no branch's name; write tag, for all tags"),
+    ],
+)
+def test_keys_of_a_repository_that_do_not_fit_its_kind(
+    tmp_path: Path, row: dict[str, Any], said: str
+) -> None:
+    rows = [{"name": "try", "url": "https://x/try"}, {"name": "lamp", "url": "https://x/y", **row}]
+    text = refused(tmp_path, pulseload_repositories=rows)
+    assert "pulseload_repositories[1]." in text
+    assert said in text
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"branches": [], "pull_requests": False, "pushlog": True},
+        {"kind": "git", "pushlog": False},
+        {"kind": "git", "url": "https://github.com/x/y", "branches": ["heads/x", "refs", "pref/s"]},
+        {"url": "https://github.company.org/x"},
+    ],
+)
+def test_keys_that_say_nothing_else_than_the_kind(tmp_path: Path, row: dict[str, Any]) -> None:
+    rows = [{"name": "lamp", "url": "https://x/y", **row}]
+    (found,) = load(tmp_path, pulseload_repositories=rows).pulseload_repositories
+    assert found.name == "lamp"

@@ -9,9 +9,10 @@ import pytest
 
 from pipeline import dead_letters
 from pipeline.runtime.draft import Draft, Output
-from pipeline.validation import NAMED_AT_MOST, OUTPUTS
+from pipeline.validation import NAMED_AT_MOST, OUTPUTS, Validation
 from pulseload import topics
 from pulseload.partitions import partition_of
+from pulseload.repositories import Repositories, Repository
 from tests.examples import (
     GITHUB,
     HG_ROOT,
@@ -33,6 +34,7 @@ from tests.unit.validating import (
     HG,
     PARTITIONS,
     PULSE,
+    SOURCES,
     errors,
     only,
     outputs,
@@ -46,6 +48,18 @@ def test_a_push_record_becomes_the_push() -> None:
     assert output == Output(
         topics.PUSHES, partition_of(key, PARTITIONS), key, orjson.dumps(push()), PULSE
     )
+
+
+def test_a_push_record_of_a_repository_that_is_not_active_is_taken() -> None:
+    closed = Repository("closed", f"{HG_ROOT}/closed", active=False)
+    validation = Validation(SOURCES, Repositories([closed]))
+    messages = [
+        Message(body(push(project="closed")), topics.PUSHES_INBOX),
+        Message(body(hg_push(repo_url=closed.url)), HG),
+    ]
+    draft = Draft(0, PARTITIONS, {}, OUTPUTS)
+    assert list(validation.process(messages, draft)) == []
+    assert [one.key for one in draft.outputs] == [f"closed:{REVISION}".encode()]
 
 
 def test_a_push_with_a_hash_goes_by_both_names() -> None:
@@ -143,13 +157,26 @@ def test_each_cause_of_ignoring_is_named_once_for_a_repository(
     ]
     assert list(stage().process(messages * 2, Draft(0, PARTITIONS, {}, OUTPUTS))) == []
     causes = [
-        (f"{HG_ROOT}/try", "'newrepo.1' is no push"),
-        (f"{HG_ROOT}/try", "'obsolete.1' is no push"),
-        (GITHUB, "not exactly one active repository takes its branch"),
-        (GITHUB, "a deleted branch is no push"),
+        (f'"{HG_ROOT}/try"', "'newrepo.1' is no push"),
+        (f'"{HG_ROOT}/try"', "'obsolete.1' is no push"),
+        (f'"{GITHUB}" to the branch "0"', "no repository takes this branch"),
+        (f'"{GITHUB}"', "a deleted branch is no push"),
     ]
     assert caplog.messages == [
-        f'messages about pushes of "{url}" are ignored: {why}' for url, why in causes
+        f"messages about pushes of {place} are ignored: {why}" for place, why in causes
+    ]
+
+
+def test_an_event_that_names_no_repository_is_ignored_in_good_words(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    event = {"payload": {"type": "newrepo.1", "data": {}}}
+    assert (
+        list(stage().process([Message(body(event), HG)], Draft(0, PARTITIONS, {}, OUTPUTS))) == []
+    )
+    assert caplog.messages == [
+        "messages that name no repository are ignored: 'newrepo.1' is no push"
     ]
 
 
