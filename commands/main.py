@@ -8,6 +8,7 @@ import pulseload
 from commands.bridge import bridge
 from commands.check import check
 from commands.github_pushes import github_pushes
+from commands.inspector import inspect
 from commands.publish import publish
 from commands.pushlog import pushlog
 from commands.topics import topics
@@ -50,6 +51,7 @@ def main() -> None:
       pulseload pushlog                   poll the push logs of hg repositories
       pulseload github-pushes             ask GitHub for the commits of its pushes
       pulseload publish try.staging amqp://me:secret@pulse.mozilla.org:5671/?ssl=1 job.json
+      pulseload inspect exchange/hgpushes/v1   show what comes on an exchange of Pulse
       faust -A pipeline worker            run a worker
     """  # noqa: D301 - click's mark for text that keeps its lines
 
@@ -57,6 +59,7 @@ def main() -> None:
 main.add_command(bridge)
 main.add_command(check)
 main.add_command(github_pushes)
+main.add_command(inspect)
 main.add_command(publish)
 main.add_command(pushlog)
 main.add_command(topics)

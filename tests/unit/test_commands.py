@@ -45,7 +45,7 @@ def test_version() -> None:
     assert run("--version").stdout == f"pulseload {pulseload.__version__}\n"
 
 
-@pytest.mark.parametrize("command", ["bridge", "check", "publish", "topics"])
+@pytest.mark.parametrize("command", ["bridge", "check", "inspect", "publish", "topics"])
 def test_every_command_has_help_with_examples(command: str) -> None:
     assert f"  {command} " in run("--help").stdout
     help_ = run(command, "--help")
@@ -62,6 +62,10 @@ def test_every_command_has_help_with_examples(command: str) -> None:
         ("publish", "key", NOWHERE),
         ("publish", "key", NOWHERE, "file", "--profile", "nothing"),
         ("publish", "k" * 256, NOWHERE, "file"),
+        ("inspect",),
+        ("inspect", "exchange/hgpushes/v1", "--count", "0"),
+        ("inspect", "x" * 256),
+        ("inspect", "exchange/hgpushes/v1", "k" * 256),
     ],
 )
 def test_wrong_usage(arguments: tuple[str, ...]) -> None:
@@ -70,9 +74,9 @@ def test_wrong_usage(arguments: tuple[str, ...]) -> None:
     assert "Usage: " in result.stderr
 
 
-@pytest.mark.parametrize("command", ["bridge", "topics"])
-def test_wrong_settings_end_a_command(command: str) -> None:
-    assert "PULSELOAD_PARTITIONS is 0" in failed(run(command, PULSELOAD_PARTITIONS="0"))
+@pytest.mark.parametrize("command", [("bridge",), ("topics",), ("inspect", "exchange")])
+def test_wrong_settings_end_a_command(command: tuple[str, ...]) -> None:
+    assert "PULSELOAD_PARTITIONS is 0" in failed(run(*command, PULSELOAD_PARTITIONS="0"))
 
 
 def test_ctrl_c_ends_a_command_without_a_traceback(folder: Path) -> None:
