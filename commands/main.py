@@ -9,6 +9,7 @@ from commands.bridge import bridge
 from commands.check import check
 from commands.github_pushes import github_pushes
 from commands.inspector import inspect
+from commands.lag.command import lag
 from commands.publish import publish
 from commands.pushlog import pushlog
 from commands.topics import topics
@@ -46,12 +47,13 @@ def main() -> None:
     \b
     Examples:
       pulseload check                     what is wrong, and how to mend it
+      pulseload lag                       what is unread, and how long Pulse's queue is
       pulseload topics                    create the Kafka topics
       pulseload bridge                    run the bridge from Pulse to Kafka
       pulseload pushlog                   poll the push logs of hg repositories
       pulseload github-pushes             ask GitHub for the commits of its pushes
       pulseload publish try.staging amqp://me:secret@pulse.mozilla.org:5671/?ssl=1 job.json
-      pulseload inspect exchange/hgpushes/v1   show what comes on an exchange of Pulse
+      pulseload inspect exchange/hgpushes/v1
       faust -A pipeline worker            run a worker
     """  # noqa: D301 - click's mark for text that keeps its lines
 
@@ -60,6 +62,7 @@ main.add_command(bridge)
 main.add_command(check)
 main.add_command(github_pushes)
 main.add_command(inspect)
+main.add_command(lag)
 main.add_command(publish)
 main.add_command(pushlog)
 main.add_command(topics)
