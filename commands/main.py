@@ -9,7 +9,9 @@ import pulseload
 from commands.bridge import bridge
 from commands.check import check
 from commands.github_pushes import github_pushes
+from commands.inspector import inspect
 from commands.job import job
+from commands.lag.command import lag
 from commands.pending import pending
 from commands.publish import publish
 from commands.push import push
@@ -51,6 +53,7 @@ def main() -> None:
     \b
     Examples:
       pulseload check                     what is wrong, and how to mend it
+      pulseload lag                       what is unread, and how long Pulse's queue is
       pulseload topics                    create the Kafka topics
       pulseload bridge                    run the bridge from Pulse to Kafka
       pulseload job 7c1e5202-4d0a-4b8e-9a63-0f2d8c5b71e4/0     where a job is
@@ -59,6 +62,7 @@ def main() -> None:
       pulseload pushlog                   poll the push logs of hg repositories
       pulseload github-pushes             ask GitHub for the commits of its pushes
       pulseload publish try.staging amqp://me:secret@pulse.mozilla.org:5671/?ssl=1 job.json
+      pulseload inspect exchange/hgpushes/v1
       faust -A pipeline worker            run a worker
     """  # noqa: D301 - click's mark for text that keeps its lines
 
@@ -68,6 +72,8 @@ main.add_command(check)
 main.add_command(github_pushes)
 main.add_command(job)
 main.add_command(pending)
+main.add_command(inspect)
+main.add_command(lag)
 main.add_command(publish)
 main.add_command(push)
 main.add_command(pushlog)

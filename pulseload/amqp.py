@@ -4,9 +4,10 @@ import errno
 import re
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from amqp.exceptions import AccessRefused, NotAllowed
@@ -104,14 +105,22 @@ def connection(url: str, timeout: float = 10, confirm: bool = False) -> Connecti
 
 
 @contextmanager
-def connected(url: str, timeout: float = 10, confirm: bool = False) -> Iterator[Connection]:
+def connected(
+    url: str,
+    timeout: float = 10,
+    confirm: bool = False,
+    frame_handler: Callable[..., Any] | None = None,
+) -> Iterator[Connection]:
     """Open a connection for as long as the block runs; see `connection`.
 
     It is tried once, and no answer of the broker is waited for longer than `timeout` seconds.
+    Frames go to a `frame_handler` where one is given, and not to kombu.
     Raises Failure where the connection cannot be opened or breaks; errors of a channel in the
     block are left as they are.
     """
     opening = connection(url, timeout, confirm)
+    if frame_handler is not None:
+        opening.transport_options["frame_handler"] = frame_handler
     try:
         try:
             opening.ensure_connection(max_retries=0, reraise_as_library_errors=False)

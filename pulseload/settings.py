@@ -44,6 +44,8 @@ class Settings:
     pulse_data_ingestion_sources: tuple[Source, ...]
     pulse_queue: str
     pulse_prefetch: int
+    pulse_warn_depth: int
+    pulse_delete_depth: int
     pulse_bindings_api: str | None = field(repr=False)
     kafka_url: str
     kafka_security_protocol: str
@@ -253,6 +255,11 @@ def _settings(values: dict[str, Any], names: Mapping[str, str]) -> Settings:
             if values[key] is None:
                 protocol = f"{names['kafka_security_protocol']} {values['kafka_security_protocol']}"
                 raise Failure(f"{key} is not set; {protocol} needs it")
+    if values["pulse_warn_depth"] > values["pulse_delete_depth"]:
+        raise Failure(
+            f"{names['pulse_warn_depth']} is {values['pulse_warn_depth']}; allowed: at most "
+            f"pulse_delete_depth, {values['pulse_delete_depth']}"
+        )
     values["pulse_data_ingestion_sources"] = sources.read(
         values["pulse_data_ingestion_sources"], names["pulse_data_ingestion_sources"]
     )

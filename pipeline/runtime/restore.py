@@ -30,12 +30,16 @@ class Changelog(NamedTuple):
 
 @contextlib.asynccontextmanager
 async def reader(
-    clients: Mapping[str, Any], group: str | None = None, isolation: str = "read_committed"
+    clients: Mapping[str, Any],
+    group: str | None = None,
+    isolation: str = "read_committed",
+    fetch_bytes: int = FETCH_BYTES,
 ) -> AsyncIterator[AIOKafkaConsumer]:
     """Give a started consumer that reads records of what it is assigned, the committed ones.
 
     With a group it can also be asked what that group has committed; it never joins it. Where
     `isolation` is `read_uncommitted`, open transactions count too, also for the ends it tells.
+    `fetch_bytes` is about how much it fetches of a partition at a time.
     """
     consumer = AIOKafkaConsumer(
         **clients,
@@ -43,7 +47,7 @@ async def reader(
         enable_auto_commit=False,
         auto_offset_reset="earliest",
         isolation_level=isolation,
-        max_partition_fetch_bytes=FETCH_BYTES,
+        max_partition_fetch_bytes=fetch_bytes,
         # Kafka answers a connection's requests in turn: a fetch that waits for records would
         # hold up every question about offsets.
         fetch_max_wait_ms=10,

@@ -46,7 +46,8 @@ def test_version() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["bridge", "check", "job", "pending", "publish", "push", "topics"]
+    "command",
+    ["bridge", "check", "inspect", "job", "lag", "pending", "publish", "push", "topics"],
 )
 def test_every_command_has_help_with_examples(command: str) -> None:
     assert f"  {command} " in run("--help").stdout
@@ -72,6 +73,10 @@ def test_every_command_has_help_with_examples(command: str) -> None:
         ("push", "autoland:"),
         ("pending", "--push", ":00"),
         ("pending", "--limit", "0"),
+        ("inspect",),
+        ("inspect", "exchange/hgpushes/v1", "--count", "0"),
+        ("inspect", "x" * 256),
+        ("inspect", "exchange/hgpushes/v1", "k" * 256),
     ],
 )
 def test_wrong_usage(arguments: tuple[str, ...]) -> None:
@@ -83,6 +88,11 @@ def test_wrong_usage(arguments: tuple[str, ...]) -> None:
 @pytest.mark.parametrize("command", ["bridge", "topics", "pending", "job an/0", "push try:00"])
 def test_wrong_settings_end_a_command(command: str) -> None:
     assert "PULSELOAD_PARTITIONS is 0" in failed(run(*command.split(), PULSELOAD_PARTITIONS="0"))
+
+
+@pytest.mark.parametrize("command", [("bridge",), ("topics",), ("inspect", "exchange")])
+def test_wrong_settings_end_a_command(command: tuple[str, ...]) -> None:
+    assert "PULSELOAD_PARTITIONS is 0" in failed(run(*command, PULSELOAD_PARTITIONS="0"))
 
 
 def test_ctrl_c_ends_a_command_without_a_traceback(folder: Path) -> None:

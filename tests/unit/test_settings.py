@@ -35,6 +35,7 @@ def test_without_file_and_environment_there_are_defaults(tmp_path: Path) -> None
     assert found.pushlog_interval == 60
     assert (found.pending_max_jobs_per_push, found.pending_max_jobs) == (50_000, 1_000_000)
     assert found.pulse_queue == "jobs"
+    assert (found.pulse_warn_depth, found.pulse_delete_depth) == (2_000, 8_000)
     names = [repository.name for repository in found.pulseload_repositories]
     assert {"try", "autoland", "mozilla-central", "mozilla-inbound", "mozilla-beta"} <= set(names)
 
@@ -115,6 +116,8 @@ def test_an_unknown_key_is_refused_with_a_suggestion(tmp_path: Path) -> None:
         ("PULSELOAD_PARTITIONS", "four", 'is "four"; allowed: a whole number'),
         ("PULSELOAD_PARTITIONS", "4.5", 'is "4.5"; allowed: a whole number'),
         ("PULSE_PREFETCH", "65536", "a whole number from 1 to 65535"),
+        ("PULSE_WARN_DEPTH", "0", "a whole number from 1 to"),
+        ("PULSE_WARN_DEPTH", "8001", "is 8001; allowed: at most pulse_delete_depth, 8000"),
         ("PULSELOAD_SESSION_TIMEOUT", "5", "a whole number from 6 to 1800"),
         ("PULSELOAD_STAGES", "validate,joint", 'PULSELOAD_STAGES[1] is "joint"'),
         ("PULSELOAD_STAGES", "join,join", "(not empty, none twice)"),
