@@ -11,7 +11,7 @@ from commands.check import check
 from commands.github_pushes import github_pushes
 from commands.inspector import inspect
 from commands.job import job
-from commands.lag.command import lag
+from commands.lag import lag
 from commands.pending import pending
 from commands.publish import publish
 from commands.push import push

@@ -85,14 +85,11 @@ def test_wrong_usage(arguments: tuple[str, ...]) -> None:
     assert "Usage: " in result.stderr
 
 
-@pytest.mark.parametrize("command", ["bridge", "topics", "pending", "job an/0", "push try:00"])
+@pytest.mark.parametrize(
+    "command", ["bridge", "topics", "pending", "job an/0", "push try:00", "inspect exchange", "lag"]
+)
 def test_wrong_settings_end_a_command(command: str) -> None:
     assert "PULSELOAD_PARTITIONS is 0" in failed(run(*command.split(), PULSELOAD_PARTITIONS="0"))
-
-
-@pytest.mark.parametrize("command", [("bridge",), ("topics",), ("inspect", "exchange")])
-def test_wrong_settings_end_a_command(command: tuple[str, ...]) -> None:
-    assert "PULSELOAD_PARTITIONS is 0" in failed(run(*command, PULSELOAD_PARTITIONS="0"))
 
 
 def test_ctrl_c_ends_a_command_without_a_traceback(folder: Path) -> None:

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from aiokafka import TopicPartition
 
-from commands.lag.depth import Depth, Sample, depth
-from commands.lag.report import Report, Total, line, page, span, totals
-from commands.lag.unread import First, Look, Span, Unread, inputs, unread
+from lookup.depth import Depth, Sample, depth
+from lookup.lag import Report, Total, line, page, span, totals
+from lookup.unread import First, Look, Span, Unread, inputs, unread
 from tests.unit.settings_files import load
 
 NOON = datetime(2026, 4, 2, 12, tzinfo=UTC)

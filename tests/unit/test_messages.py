@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bridges.deliveries import Delivery
-from commands.messages import Message, line, page, wanted
+from lookup.messages import Message, line, page, wanted
 from tests.examples import job
 
 NOON = datetime(2026, 4, 2, 12, tzinfo=UTC)

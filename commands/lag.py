@@ -8,10 +8,10 @@ from typing import Final
 
 import click
 
-from commands.lag.depth import Depth, Sample, depth, sample
-from commands.lag.report import Report, line, page
-from commands.lag.unread import Answer, ask
 from commands.stopping import stoppable
+from lookup.depth import Depth, Sample, depth, sample
+from lookup.lag import Report, line, page
+from lookup.unread import Answer, ask
 from pulseload import settings
 from pulseload.errors import Failure
 from pulseload.settings import Settings

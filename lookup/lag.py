@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from commands.lag.depth import Depth
-from commands.lag.unread import Unread
+from lookup.depth import Depth
+from lookup.unread import Unread
 from pulseload.settings import STAGES, Settings
 
 _UNITS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"))
