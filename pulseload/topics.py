@@ -14,6 +14,7 @@ JOBS_EXPIRED: Final = "jobs.expired"
 JOBS_SUPPRESSED: Final = "jobs.suppressed"
 JOBS_DEAD_LETTER: Final = "jobs.dead-letter"
 PUSHES_DEAD_LETTER: Final = "pushes.dead-letter"
+REPLAYED: Final = "pulseload-replayed"
 
 INPUT_MAX_BYTES: Final = 1_048_588
 """`max.message.bytes` of what comes from outside: Kafka's own default."""
@@ -103,6 +104,7 @@ def required(
             *(JOBS_DEAD_LETTER, PUSHES_DEAD_LETTER),
         )
     ]
+    found.append(Topic(REPLAYED, partitions, {**outside, **compacted}))
     found += [
         Topic(changelog(app_id, name), partitions, {**outer, **compacted})
         for name in tables(stages)
