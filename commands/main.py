@@ -8,6 +8,8 @@ import click
 import pulseload
 from commands.bridge import bridge
 from commands.check import check
+from commands.dead_letters import dead_letters
+from commands.expired import expired
 from commands.github_pushes import github_pushes
 from commands.inspector import inspect
 from commands.job import job
@@ -63,12 +65,16 @@ def main() -> None:
       pulseload github-pushes             ask GitHub for the commits of its pushes
       pulseload publish try.staging amqp://me:secret@pulse.mozilla.org:5671/?ssl=1 job.json
       pulseload inspect exchange/hgpushes/v1
+      pulseload dead-letters list         what could not be used, and why
+      pulseload expired replay --yes      send jobs once more that waited too long
       faust -A pipeline worker            run a worker
     """  # noqa: D301 - click's mark for text that keeps its lines
 
 
 main.add_command(bridge)
 main.add_command(check)
+main.add_command(dead_letters)
+main.add_command(expired)
 main.add_command(github_pushes)
 main.add_command(job)
 main.add_command(pending)

@@ -14,7 +14,8 @@ JOBS_EXPIRED: Final = "jobs.expired"
 JOBS_SUPPRESSED: Final = "jobs.suppressed"
 JOBS_DEAD_LETTER: Final = "jobs.dead-letter"
 PUSHES_DEAD_LETTER: Final = "pushes.dead-letter"
-STATUS: Final = "status"
+STATUS: Final = "pulseload-status"
+REPLAYED: Final = "pulseload-replayed"
 
 INPUT_MAX_BYTES: Final = 1_048_588
 """`max.message.bytes` of what comes from outside: Kafka's own default."""
@@ -116,6 +117,7 @@ def required(
         "segment.bytes": str(SEGMENT_BYTES),
     }
     found.append(Topic(STATUS, partitions, {**outside, **brief}))
+    found.append(Topic(REPLAYED, partitions, {**outside, **compacted}))
     found += [
         Topic(changelog(app_id, name), partitions, {**outer, **compacted})
         for name in tables(stages)

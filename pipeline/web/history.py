@@ -1,4 +1,4 @@
-"""What all processes have told about themselves in the last hour, read from the topic `status`."""
+"""What all processes have told about themselves in the last hour, read from the topic `pulseload-status`."""
 
 import asyncio
 import logging

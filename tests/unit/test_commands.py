@@ -56,10 +56,25 @@ def test_every_command_has_help_with_examples(command: str) -> None:
     assert f"  pulseload {command}" in help_.stdout.partition("Examples:")[2]
 
 
+@pytest.mark.parametrize("command", ["dead-letters", "expired"])
+@pytest.mark.parametrize("part", ["list", "show", "replay"])
+def test_every_command_about_letters_has_help_with_examples(command: str, part: str) -> None:
+    assert f"  {part} " in run(command, "--help").stdout
+    help_ = run(command, part, "--help")
+    assert help_.exit_code == 0
+    assert f"  pulseload {command} {part}" in help_.stdout.partition("Examples:")[2]
+    assert ("--topic" in help_.stdout) == (command == "dead-letters")
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
         ("nothing",),
+        ("dead-letters", "list", "--limit", "0"),
+        ("dead-letters", "list", "--topic", "jobs.joined"),
+        ("dead-letters", "show"),
+        ("expired", "show", "17"),
+        ("expired", "replay", "--since", "yesterday"),
         ("topics", "--nothing"),
         ("check", "--section", "nothing"),
         ("publish", "key", NOWHERE),

@@ -43,6 +43,7 @@ def test_what_must_be_kept_by_key_is_compacted_and_nothing_else() -> None:
     assert {name for name, policy in policies.items() if policy == "compact"} == {
         "pushes",
         "pushlog.cursors",
+        "pulseload-replayed",
         "app-validate-positions-changelog",
         "app-join-positions-changelog",
         "app-pushes-changelog",

@@ -1,0 +1,1 @@
+"""Records that were put aside, dead letters and expired jobs: listed, shown, sent once more."""
