@@ -2,10 +2,12 @@
 
 import re
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import click
+
+from letters.letter import Position
 
 _UNITS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
@@ -38,7 +40,24 @@ class Since(click.ParamType):
             return max(0, now - int(found[1]) * _UNITS[found[2]] * 1_000)
         try:
             when = datetime.fromisoformat(text)
-            return int((when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp() * 1_000)
+            aware = when if when.tzinfo else when.replace(tzinfo=UTC)
+            # In whole numbers: a time out of a list must find what stands there.
+            return max(0, (aware - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1))
         except (ValueError, OverflowError):
             example = "such as 90m, 2h, 7d or 2026-03-01T10:00Z"
             return self.fail(f"{value!r} is no time, {example}", param, ctx)
+
+
+class PositionType(click.ParamType):
+    """A partition and an offset, as lists show them."""
+
+    name = "position"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return it as a `Position`."""
+        if isinstance(value, Position):
+            return value
+        found = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,18})", value)
+        if found is None:
+            self.fail(f"{value!r} is no position; they look like 2/17", param, ctx)
+        return Position(int(found[1]), int(found[2]))

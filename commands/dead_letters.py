@@ -1,6 +1,6 @@
 """`pulseload dead-letters`."""
 
-from commands.letters.group import group
+from commands.letter_group import group
 from pulseload.topics import JOBS_DEAD_LETTER, PUSHES_DEAD_LETTER
 
 dead_letters = group(

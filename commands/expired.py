@@ -1,6 +1,6 @@
 """`pulseload expired`."""
 
-from commands.letters.group import group
+from commands.letter_group import group
 from pulseload.topics import JOBS_EXPIRED
 
 expired = group(

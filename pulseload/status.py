@@ -1,4 +1,4 @@
-"""What worker and bridges tell about themselves, every few seconds, in the topic `pulseload-status`.
+"""What worker and bridges tell about themselves every few seconds, in `pulseload-status`.
 
 A record's key is the process's name and its value a JSON object:
 

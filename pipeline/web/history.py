@@ -1,4 +1,4 @@
-"""What all processes have told about themselves in the last hour, read from the topic `pulseload-status`."""
+"""What all processes have told about themselves in the last hour, in `pulseload-status`."""
 
 import asyncio
 import logging

@@ -9,12 +9,12 @@ import click
 import pytest
 from aiokafka import TopicPartition
 
-from commands.letters import letter as letter_module
-from commands.letters.letter import Letter, Position, Selection, marked
-from commands.letters.parameters import MomentType, PositionType
-from commands.letters.reading import Span, behind
-from commands.letters.replay import Tally
-from commands.letters.wording import indented, line, page, summary, whole
+from commands.arguments import PositionType
+from letters import letter as letter_module
+from letters.letter import Letter, Position, Selection, marked
+from letters.reading import Span, behind
+from letters.replay import Tally
+from letters.wording import indented, line, page, summary, whole
 from pulseload.headers import Header
 from pulseload.topics import (
     INPUT_MAX_BYTES,
@@ -214,7 +214,7 @@ def test_positions_are_written_as_they_are_shown() -> None:
 
 
 def test_times() -> None:
-    kind = MomentType()
+    kind = Since()
     nine = 1_775_120_400_000
     for text in ("2026-04-02T09:00", "2026-04-02T09:00:00Z", "2026-04-02T11:00+02:00"):
         assert kind.convert(text, None, None) == nine

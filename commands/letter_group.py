@@ -7,11 +7,11 @@ from contextlib import aclosing
 
 import click
 
-from commands.letters.letter import Letter, Position, Selection
-from commands.letters.parameters import MomentType, PositionType
-from commands.letters.reading import at, behind, letters, opened, spans
-from commands.letters.replay import Tally, Wanted, rehearse, replay
-from commands.letters.wording import HEADING, line, page, summary, whole
+from commands.arguments import PositionType, Since
+from letters.letter import Letter, Position, Selection
+from letters.reading import at, behind, letters, opened, spans
+from letters.replay import Tally, Wanted, rehearse, replay
+from letters.wording import HEADING, line, page, summary, whole
 from pulseload import settings
 
 _OPTIONS = {
@@ -34,8 +34,8 @@ def group(name: str, topics: Sequence[str], about: str, reason: str) -> click.Gr
         help=_OPTIONS["topic"],
     )
     reasons = click.option("--reason", "reasons", multiple=True, help=_OPTIONS["reason"])
-    since = click.option("--since", type=MomentType(), help=_OPTIONS["since"])
-    until = click.option("--until", type=MomentType(), help=_OPTIONS["until"])
+    since = click.option("--since", type=Since(), help=_OPTIONS["since"])
+    until = click.option("--until", type=Since(), help=_OPTIONS["until"])
     as_json = click.option("--json", "as_json", is_flag=True)
 
     command = f"pulseload {name}"

@@ -9,7 +9,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 from aiokafka.structs import ConsumerRecord
 
-from commands.letters.letter import Letter, Position, Selection
+from letters.letter import Letter, Position, Selection
 from pipeline.runtime import unpacking
 from pipeline.runtime.restore import learn, reader
 from pulseload import kafka

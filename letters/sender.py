@@ -8,7 +8,7 @@ from typing import Any, Final
 import click
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from commands.letters.letter import Letter, Position, mark
+from letters.letter import Letter, Position, mark
 from pipeline.runtime.draft import Output
 from pipeline.runtime.restore import learn, reader
 from pipeline.runtime.transaction import GIVE_UP_SECONDS, Fenced, Transactions

@@ -4,7 +4,7 @@ import base64
 import re
 from typing import Any, Final
 
-from commands.letters.letter import Letter
+from letters.letter import Letter
 from pipeline.refusals import one_line
 
 _PIECE: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}:,]|[^\s\[\]{}:,"]+')

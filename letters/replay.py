@@ -14,10 +14,10 @@ from typing import Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from commands.letters.letter import Letter, Position, Selection, marked
-from commands.letters.progress import Progress
-from commands.letters.reading import at, letters, opened, records, spans
-from commands.letters.sender import Sender
+from letters.letter import Letter, Position, Selection, marked
+from letters.progress import Progress
+from letters.reading import at, letters, opened, records, spans
+from letters.sender import Sender
 from pulseload import kafka
 from pulseload.settings import Settings
 from pulseload.topics import REPLAYED
