@@ -57,7 +57,7 @@ class PositionType(click.ParamType):
         """Return it as a `Position`."""
         if isinstance(value, Position):
             return value
-        found = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,18})", value)
+        found = Position.read(value)
         if found is None:
             self.fail(f"{value!r} is no position; they look like 2/17", param, ctx)
-        return Position(int(found[1]), int(found[2]))
+        return found

@@ -35,8 +35,8 @@ export PULSE_DATA_INGESTION_SOURCES='[{"exchange": "exchange/hgpushes/v1"}]'
 ```
 
 A secret can be read from a file instead: `PULSE_DATA_INGESTION_CONFIG_FILE` names the file that
-holds the URL, and so do `PULSE_BINDINGS_API_FILE`, `KAFKA_SASL_PASSWORD_FILE` and
-`PULSELOAD_GITHUB_TOKEN_FILE`.
+holds the URL, and so do `PULSE_BINDINGS_API_FILE`, `KAFKA_SASL_PASSWORD_FILE`,
+`PULSELOAD_GITHUB_TOKEN_FILE` and `PULSELOAD_WEB_TOKEN_FILE`.
 
 Relative paths, in the environment or in the file, start in the working folder, wherever the
 settings file is.

@@ -36,6 +36,12 @@ class Position(NamedTuple):
     def __str__(self) -> str:
         return f"{self.partition}/{self.offset}"
 
+    @classmethod
+    def read(cls, text: str) -> "Position | None":
+        """Return the position that a text is, or None where it is none."""
+        found = re.fullmatch("([0-9]{1,9})/([0-9]{1,18})", text)
+        return cls(int(found[1]), int(found[2])) if found else None
+
 
 @dataclass(frozen=True, slots=True)
 class Letter:

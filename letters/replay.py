@@ -15,10 +15,10 @@ from typing import Final
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from letters.letter import Letter, Position, Selection, marked
-from letters.progress import Progress
 from letters.reading import at, letters, opened, records, spans
 from letters.sender import Sender
 from pulseload import kafka
+from pulseload.progress import Progress
 from pulseload.settings import Settings
 from pulseload.topics import REPLAYED
 

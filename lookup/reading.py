@@ -1,7 +1,6 @@
 """Topics read as they stand: up to the ends that were seen at the start, as no group's member."""
 
 import contextlib
-import sys
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from typing import Any, Final
@@ -14,6 +13,7 @@ from pipeline.runtime import unpacking
 from pipeline.runtime.records import Record
 from pulseload import kafka
 from pulseload.errors import Failure
+from pulseload.progress import Progress
 from pulseload.settings import Settings
 
 PARTITION_BYTES: Final = 4 * 1_048_576
@@ -22,8 +22,6 @@ FETCH_BYTES: Final = 16 * 1_048_576
 
 STALLED_SECONDS: Final = 30
 """After how long without anything new reading is given up."""
-
-_SHOWN_EACH: Final = 0.2
 
 
 class Standing:
@@ -81,12 +79,13 @@ class Standing:
             ).items():
                 starts[tp] = max(starts[tp], found.offset if found else self.ends[tp])
         at = {tp: start for tp, start in starts.items() if start < self.ends[tp]}
-        progress = _Progress(sum(self.ends[tp] - start for tp, start in at.items()))
+        total = sum(self.ends[tp] - start for tp, start in at.items())
+        progress = Progress()
         for tp, start in at.items():
             self._consumer.seek(tp, start)
         self._consumer.resume(*at)
         try:
-            await self._read(at, visit, progress)
+            await self._read(at, visit, progress, total)
         finally:
             self._consumer.pause(*at)
             progress.clear()
@@ -95,9 +94,10 @@ class Standing:
         self,
         at: dict[TopicPartition, int],
         visit: Callable[[Record], None],
-        progress: "_Progress",
+        progress: Progress,
+        total: int,
     ) -> None:
-        moved = time.monotonic()
+        moved, done = time.monotonic(), 0
         while at:
             polled = await self._consumer.getmany(timeout_ms=200)
             for tp, records in polled.items():
@@ -110,7 +110,8 @@ class Standing:
                 position = min(await self._consumer.position(tp), self.ends[tp])
                 if position > before:
                     self.records += position - before
-                    progress.add(position - before)
+                    done += position - before
+                    progress.show(f"read {done:,} of {total:,}")
                     at[tp], moved = position, time.monotonic()
                 if position == self.ends[tp]:
                     self._consumer.pause(tp)
@@ -121,30 +122,6 @@ class Standing:
                     f"Kafka gives nothing of {tp.topic}/{tp.partition} behind offset {at[tp]} for "
                     f"{STALLED_SECONDS} s; are all its brokers running?"
                 )
-
-
-class _Progress:
-    """How far reading has come, for those who watch a terminal."""
-
-    def __init__(self, total: int) -> None:
-        self._total = total
-        self._done = 0
-        self._next = time.monotonic() + _SHOWN_EACH
-        self._shown = False
-
-    def add(self, count: int) -> None:
-        self._done += count
-        if time.monotonic() < self._next or not sys.stderr.isatty():
-            return
-        self._next = time.monotonic() + _SHOWN_EACH
-        self._shown = True
-        sys.stderr.write(f"\r\033[Kread {self._done:,} of {self._total:,}")
-        sys.stderr.flush()
-
-    def clear(self) -> None:
-        if self._shown:
-            sys.stderr.write("\r\033[K")
-            sys.stderr.flush()
 
 
 @contextlib.asynccontextmanager

@@ -57,6 +57,7 @@ class Settings:
     pulseload_replication: int
     pulseload_web_bind: str
     pulseload_web_port: int
+    pulseload_web_token: str | None = field(repr=False)
     pulseload_bridge_port: int
     pulseload_repositories: tuple[Repository, ...]
     pushlog_interval: int

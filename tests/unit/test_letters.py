@@ -9,7 +9,7 @@ import click
 import pytest
 from aiokafka import TopicPartition
 
-from commands.arguments import PositionType
+from commands.arguments import PositionType, Since
 from letters import letter as letter_module
 from letters.letter import Letter, Position, Selection, marked
 from letters.reading import Span, behind

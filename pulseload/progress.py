@@ -1,6 +1,7 @@
 """One line on standard error that changes, where a person looks at it."""
 
 import sys
+import threading
 import time
 from typing import Final
 
@@ -13,7 +14,9 @@ class Progress:
     """Shows how far something is, now and then; `clear` it before anything else is written."""
 
     def __init__(self) -> None:
-        self._wanted = sys.stderr.isatty()
+        # On a worker's page nobody looks at its terminal.
+        mine = threading.current_thread() is threading.main_thread()
+        self._wanted = mine and sys.stderr.isatty()
         self._next = 0.0
 
     def show(self, text: str) -> None:
