@@ -1,6 +1,7 @@
 """The page's views: each takes a request and answers with HTML, or with what machines read."""
 
 import importlib.resources
+import json
 import time
 from collections.abc import Sequence
 from typing import Any, Final
@@ -9,8 +10,11 @@ import jinja2
 from aiohttp import web
 
 import pulseload
+from lookup.saying import moment
 from pipeline.observer import Observer
 from pipeline.web.history import History
+from pipeline.web.inspector import Inspector
+from pipeline.web.lookups import Lookups
 from pipeline.web.overview import overview, span
 from pipeline.web.plots import figure, plot
 from pulseload import metrics, serving
@@ -50,9 +54,13 @@ def environment() -> jinja2.Environment:
         lstrip_blocks=True,
         enable_async=False,
     )
-    made.filters |= {"span": span, "figure": figure}
+    made.filters |= {"span": span, "figure": figure, "moment": moment, "pretty": _pretty}
     made.globals["version"] = pulseload.__version__
     return made
+
+
+def _pretty(document: object) -> str:
+    return json.dumps(document, indent=2, ensure_ascii=False)
 
 
 class Views:
@@ -65,6 +73,8 @@ class Views:
         self._templates = environment()
         self._files = importlib.resources.files("pipeline.web") / "static"
         self._began = time.monotonic()
+        self._lookups = Lookups(settings, self.render)
+        self._inspector = Inspector(settings)
 
     def routes(self) -> list[web.AbstractRouteDef]:
         """Return all addresses that are served."""
@@ -74,14 +84,17 @@ class Views:
             web.get("/healthz", self.healthz),
             web.get("/readyz", self.readyz),
             web.get("/static/{name}", self.static),
+            web.get("/inspect", self.inspect),
+            web.get("/inspect/events", self._inspector.events),
+            *self._lookups.routes(),
         ]
 
-    def render(self, template: str, **values: Any) -> web.Response:
+    def render(self, template: str, /, status: int = 200, **values: Any) -> web.Response:
         """Return a page; `silent` in every template says for how long Kafka has been away."""
         text = self._templates.get_template(template).render(
             silent=self._silent, me=self._observer.name, **values
         )
-        return web.Response(text=text, content_type="text/html")
+        return web.Response(text=text, status=status, content_type="text/html")
 
     @property
     def _silent(self) -> float:
@@ -97,12 +110,26 @@ class Views:
             stages=STAGES,
             partitions=self._settings.pulseload_partitions,
             silent=self._silent,
+            warn_depth=self._settings.pulse_warn_depth,
+            delete_depth=self._settings.pulse_delete_depth,
         )
         plots = [
             (title, plot(series, f"{title} per second"), series[-1][1])
             for title, series in self._series(now)
         ]
         return self.render("status.html", seen=seen, plots=plots, now=now)
+
+    async def inspect(self, request: web.Request) -> web.Response:
+        """Show the live inspector."""
+        return self.render(
+            "inspect.html",
+            exchanges=self._inspector.exchanges,
+            topics=self._inspector.topics,
+            exchange=request.query.get("exchange", ""),
+            topic=request.query.get("topic", ""),
+            key=request.query.get("key", ""),
+            match=request.query.get("match", ""),
+        )
 
     def _series(self, now: int) -> Sequence[tuple[str, Any]]:
         return [(title, self._history.rates(counter, now)) for counter, title in PLOTS]

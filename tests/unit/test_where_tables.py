@@ -7,12 +7,12 @@ import click
 import pytest
 
 from commands import arguments
-from lookup import reading, saying
+from lookup import saying
 from lookup.tellings import MAX_KEPT, Tellings
 from lookup.waiting import Wait, WaitingJob, WaitingJobs, Waits
 from pipeline import joining
 from pipeline.pending import Waiting
-from pulseload import headers, topics
+from pulseload import headers, progress, topics
 from tests.examples import REVISION, TASK_ID, Message, body, job, push, task_id
 
 KEY = f"try:{REVISION}"
@@ -163,10 +163,9 @@ def test_what_is_no_moment(text: str) -> None:
 def test_progress_is_shown_on_a_terminal_alone(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(reading, "_SHOWN_EACH", 0)
-    for terminal, shown in ((False, ""), (True, "\r\033[Kread 1,000 of 4,000\r\033[K")):
+    for terminal, shown in ((False, ""), (True, "\r\x1b[Kread 1,000 of 4,000\r\x1b[K")):
         monkeypatch.setattr("sys.stderr.isatty", lambda terminal=terminal: terminal)
-        progress = reading._Progress(4_000)
-        progress.add(1_000)
-        progress.clear()
+        line = progress.Progress()
+        line.show("read 1,000 of 4,000")
+        line.clear()
         assert capsys.readouterr() == ("", shown)

@@ -32,3 +32,39 @@ if (live && live.dataset.refresh) {
   };
   setTimeout(again, live.dataset.refresh * 1000);
 }
+
+const events = document.getElementById("events");
+if (events) {
+  const SHOWN = 200;
+  const said = document.getElementById("said");
+  const source = new EventSource(events.dataset.source);
+  let count = 0;
+  const end = (text) => {
+    source.close();
+    said.textContent = text;
+  };
+  source.onmessage = (event) => {
+    const message = JSON.parse(event.data);
+    if (message.said) {
+      said.textContent = `${message.said}; ${count} came`;
+      return;
+    }
+    count += 1;
+    said.textContent = `listening; ${count} came`;
+    const one = document.createElement("details");
+    const head = document.createElement("summary");
+    head.textContent = `${message.time}  ${message.key}`;
+    const place = document.createElement("p");
+    place.className = "small";
+    place.textContent = message.place;
+    const body = document.createElement("pre");
+    body.tabIndex = 0;
+    body.textContent = message.body;
+    one.append(head, place, body);
+    events.prepend(one);
+    while (events.childElementCount > SHOWN) events.lastElementChild.remove();
+  };
+  source.addEventListener("failure", (event) => end(JSON.parse(event.data)));
+  source.onerror = () => end("The connection is closed; nothing more comes.");
+  document.getElementById("stop").addEventListener("click", () => end(`stopped; ${count} came`));
+}
