@@ -21,9 +21,9 @@ def address(worker: Service) -> str:
     return worker.log.rpartition("the page is at ")[2].split()[0].rstrip("/")
 
 
-def get(url: str, **headers: str) -> tuple[int, str]:
-    """Return the status and text of what is served."""
-    request = urllib.request.Request(url, headers=headers)  # noqa: S310 - ours
+def get(url: str, data: bytes | None = None, **headers: str) -> tuple[int, str]:
+    """Return the status and text of what is served; with `data` it is posted."""
+    request = urllib.request.Request(url, data, headers)  # noqa: S310 - ours
     try:
         with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
             return answer.status, answer.read().decode()
