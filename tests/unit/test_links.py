@@ -14,6 +14,7 @@ def test_links_and_paths_lead_somewhere(page: Path) -> None:
     text = page.read_text()
     links = re.findall(r"\]\((?!https?:)([^)#]+)", text)
     missing = [link for link in links if not (page.parent / link).exists()]
-    named = re.findall(r"(?:^|[\s`(])((?:bin|examples|schemas)/[\w./@-]*\w)", text, re.MULTILINE)
+    places = r"(?:^|[\s`(])((?:bin|deploy|examples|schemas)/[\w./@-]*\w)"
+    named = re.findall(places, text, re.MULTILINE)
     missing += [path for path in named if not (ROOT / path).exists()]
     assert missing == []
