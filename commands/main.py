@@ -7,6 +7,7 @@ import click
 import pulseload
 from commands.bridge import bridge
 from commands.check import check
+from commands.contracts import contracts
 from commands.github_pushes import github_pushes
 from commands.publish import publish
 from commands.pushlog import pushlog
@@ -49,6 +50,7 @@ def main() -> None:
       pulseload bridge                    run the bridge from Pulse to Kafka
       pulseload pushlog                   poll the push logs of hg repositories
       pulseload github-pushes             ask GitHub for the commits of its pushes
+      pulseload contracts                 what the topics promise, as AsyncAPI
       pulseload publish try.staging amqp://me:secret@pulse.mozilla.org:5671/?ssl=1 job.json
       faust -A pipeline worker            run a worker
     """  # noqa: D301 - click's mark for text that keeps its lines
@@ -56,6 +58,7 @@ def main() -> None:
 
 main.add_command(bridge)
 main.add_command(check)
+main.add_command(contracts)
 main.add_command(github_pushes)
 main.add_command(publish)
 main.add_command(pushlog)

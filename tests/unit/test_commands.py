@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 import pulseload
 from commands import settings_page
 from commands.main import main
+from contracts import asyncapi
 from tests.examples import github_pull_request, github_push, job
 
 NOWHERE = "amqp://me:s3cret@127.0.0.1:1/"
@@ -45,12 +46,17 @@ def test_version() -> None:
     assert run("--version").stdout == f"pulseload {pulseload.__version__}\n"
 
 
-@pytest.mark.parametrize("command", ["bridge", "check", "publish", "topics"])
+@pytest.mark.parametrize("command", ["bridge", "check", "contracts", "publish", "topics"])
 def test_every_command_has_help_with_examples(command: str) -> None:
     assert f"  {command} " in run("--help").stdout
     help_ = run(command, "--help")
     assert help_.exit_code == 0
     assert f"  pulseload {command}" in help_.stdout.partition("Examples:")[2]
+
+
+def test_contracts_are_printed_as_they_are_in_the_documentation() -> None:
+    result = run("contracts")
+    assert (result.exit_code, result.stdout) == (0, asyncapi.FILE.read_text())
 
 
 @pytest.mark.parametrize(
