@@ -1,25 +1,20 @@
 """What the topics promise is complete, and what the pipeline writes keeps it."""
 
-import json
-from collections.abc import Iterable
 from typing import Any, Final
 
 import pytest
-from jsonschema import Draft7Validator
 
 from bridges.record import too_large
-from contracts import asyncapi, page
+from contracts import page
 from contracts.catalogue import ANYONE, APP_ID, BRIDGE, CONTRACTS, EXCHANGE, JOIN, VALIDATE
 from pipeline import joining, validation
 from pulseload import events, headers, topics
-from pulseload.headers import Header
+from tests.contracts import BY_NAME, held
 from tests.examples import OTHER_REVISION, Message, body, hg_push, job, job_2016
 from tests.unit.joining import KEY, MAX_AGE, NOW, OTHER_KEY, Driver, push, told, valid
 from tests.unit.test_mirror import JOBS, MIRROR, delivery
 from tests.unit.validating import HG, PULSE, SOURCES, outputs, stage
 
-DOCUMENT = asyncapi.document()
-BY_NAME = {one.name: one for one in CONTRACTS}
 MIRROR_NAME: Final = topics.mirror(EXCHANGE)
 
 
@@ -30,24 +25,6 @@ def told_by_constants() -> set[str]:
     texts = [value for _, value in constants if isinstance(value, str)]
     starts = ("pulse.", "pulseload.", "ce_")
     return {text for text in texts if text.startswith(starts)} - set(starts)
-
-
-def held(topic: str, given: Iterable[Header], value: bytes | None) -> None:
-    """Judge a record by what is promised of its topic."""
-    contract = BY_NAME[topic]
-    message = DOCUMENT["components"]["messages"][topic.translate({ord("{"): None, ord("}"): None})]
-    named = dict(given)
-    assert len(named) == len(list(given))
-    assert {header.name for header in contract.headers if header.always} <= named.keys()
-    known = {header.name for header in contract.headers}
-    assert [name for name in named if name not in known and not name.startswith("pulse.")] == []
-    text = {name: value.decode(errors="replace") for name, value in named.items()}
-    for schema, document in (
-        (message["headers"], text),
-        (message["payload"], json.loads(value or b"") if contract.forms else ""),
-    ):
-        whole = {**schema, "components": DOCUMENT["components"]}
-        assert [one.message for one in Draft7Validator(whole).iter_errors(document)] == []
 
 
 def test_the_page_is_current() -> None:
