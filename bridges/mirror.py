@@ -7,7 +7,7 @@ from typing import Any, Final
 import orjson
 
 from bridges.deliveries import Delivery
-from bridges.record import Record, dead_letter, too_large
+from bridges.record import UNKNOWN_EXCHANGE, Record, dead_letter, too_large
 from pulseload import headers
 from pulseload.headers import Header
 from pulseload.sources import Kind, Source
@@ -64,7 +64,7 @@ class Mirror:
             if delivery.sha256 is not None:
                 return too_large(stray, delivery.size, delivery.sha256)
             return dead_letter(
-                stray, "unknown-exchange", f"the exchange {exchange!r} is no source of this bridge"
+                stray, UNKNOWN_EXCHANGE, f"the exchange {exchange!r} is no source of this bridge"
             )
         topic, kind, letters = source
         if delivery.sha256 is not None:

@@ -8,6 +8,7 @@ import click
 import pulseload
 from commands.bridge import bridge
 from commands.check import check
+from commands.contracts import contracts
 from commands.dead_letters import dead_letters
 from commands.expired import expired
 from commands.github_pushes import github_pushes
@@ -63,6 +64,7 @@ def main() -> None:
       pulseload pending                   which jobs wait for their push
       pulseload pushlog                   poll the push logs of hg repositories
       pulseload github-pushes             ask GitHub for the commits of its pushes
+      pulseload contracts                 what the topics promise, as AsyncAPI
       pulseload publish try.staging amqp://me:secret@pulse.mozilla.org:5671/?ssl=1 job.json
       pulseload inspect exchange/hgpushes/v1
       pulseload dead-letters list         what could not be used, and why
@@ -75,6 +77,7 @@ main.add_command(bridge)
 main.add_command(check)
 main.add_command(dead_letters)
 main.add_command(expired)
+main.add_command(contracts)
 main.add_command(github_pushes)
 main.add_command(job)
 main.add_command(pending)

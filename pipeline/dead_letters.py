@@ -5,7 +5,7 @@ from typing import Final
 from pipeline.refusals import one_line
 from pipeline.runtime.draft import Draft
 from pipeline.runtime.records import Record
-from pulseload import headers
+from pulseload import events, headers
 
 NULL_VALUE: Final = "null-value"
 EMPTY: Final = "empty"
@@ -53,7 +53,8 @@ def send(
     """Send a record, or `value` as the part of it that is refused, to a dead-letter topic.
 
     Key and partition number are the record's. Headers carry on its `pulse.*` ones and add the
-    `pulseload.error.*` ones, text in UTF-8; `index` is the part's place in a list.
+    `pulseload.error.*` ones, text in UTF-8; `index` is the part's place in a list. Nothing is
+    refused twice, so by its place each is an event of its own.
     """
     cause = {
         headers.ERROR_REASON: reason,
@@ -72,6 +73,8 @@ def send(
         [
             *headers.carried(record.headers),
             *((name, text.encode()) for name, text in cause.items()),
+            events.of_record(record.topic, record.partition, record.offset, index),
+            *events.shared(stage, topic),
         ],
         partition=record.partition,
     )

@@ -21,10 +21,10 @@ from weakref import WeakKeyDictionary
 
 from pipeline import dead_letters, pushes
 from pipeline.lifecycle import ROUNDS, JobStates, known_result, update_of, verdict
-from pipeline.pending import Pending, Waiting
+from pipeline.pending import Pending, Waiting, offset_of
 from pipeline.runtime.draft import Draft
 from pipeline.runtime.records import Record
-from pulseload import headers, topics
+from pulseload import events, headers, topics
 from pulseload.headers import (
     EXPIRED_REASON,
     JOB_ID,
@@ -54,6 +54,10 @@ EXPIRED_WAITED: Final = "pulseload.expired.waited"
 PUSH_UNKNOWN: Final = b"push-unknown"
 TOO_MANY_FOR_PUSH: Final = b"too-many-for-push"
 TOO_MANY: Final = b"too-many"
+
+_JOINED: Final = events.shared(STAGE, topics.JOBS_JOINED)
+_EXPIRED: Final = events.shared(STAGE, topics.JOBS_EXPIRED)
+_SUPPRESSED: Final = events.shared(STAGE, topics.JOBS_SUPPRESSED)
 
 MAX_ID_BYTES: Final = 1_000
 """How long a job's id may be, twenty times what a valid job has."""
@@ -154,7 +158,8 @@ class Join:
             if reason is not None and previous is not None:
                 # What it yields to must not expire before it would have.
                 kept.pending.renew(memory.waiting, record.timestamp)
-                _suppress(draft, job_id, record.value, record.headers, reason, previous)
+                given = record.headers
+                _suppress(draft, job_id, record.offset, record.value, given, reason, previous)
                 return
         result, own = known_result(told.get(JOB_RESULT)), group(record.key)
         push = draft.tables[PUSHES].get(record.key)
@@ -170,6 +175,7 @@ class Join:
             row = Waiting(record.timestamp, given, record.value).pack()
             waiting = kept.pending.put(own, record.offset, row)
         else:
+            given += [events.of_job(job_id, draft.partition, record.offset), *_JOINED]
             value = joined(record.value, push, result)
             draft.send(topics.JOBS_JOINED, job_id, value, given, draft.partition)
         if update is not None:
@@ -269,12 +275,14 @@ def _release_all(
     for key, row in kept.pending.table.scan(group(push_key)):
         job = Waiting.unpack(row)
         reason, previous = kept.states.release(job.job_id, job.job, now, late)
+        offset = offset_of(key)
         if reason is None or previous is None:
             value = joined(job.job, push, known_result(dict(job.headers).get(JOB_RESULT)))
             given = [header for header in job.headers if header[0] not in (JOB_ID, JOB_RESULT)]
+            given += [events.of_job(job.job_id, draft.partition, offset), *_JOINED]
             draft.send(topics.JOBS_JOINED, job.job_id, value, given, draft.partition)
         else:
-            _suppress(draft, job.job_id, job.job, job.headers, reason, previous)
+            _suppress(draft, job.job_id, offset, job.job, job.headers, reason, previous)
         kept.pending.remove(key)
         if draft.due:
             yield
@@ -283,12 +291,18 @@ def _release_all(
 def _suppress(
     draft: Draft,
     job_id: bytes,
+    offset: int,
     job: bytes,
     given: Iterable[Header],
     reason: bytes,
     previous: bytes,
 ) -> None:
-    why = [(PREVIOUS_STATE, previous), (SUPPRESSED_REASON, reason)]
+    why = [
+        (PREVIOUS_STATE, previous),
+        (SUPPRESSED_REASON, reason),
+        events.of_job(job_id, draft.partition, offset),
+        *_SUPPRESSED,
+    ]
     carried = headers.carried(given)
     draft.send(topics.JOBS_SUPPRESSED, job_id, job, [*carried, *why], draft.partition)
 
@@ -300,6 +314,8 @@ def _expire(draft: Draft, kept: Kept, key: bytes, row: bytes, now: int, reason: 
         (EXPIRED_PUSH, key.rpartition(b"\0")[0]),
         # A broker's clock may have been set back since.
         (EXPIRED_WAITED, b"%d" % max(0, (now - waiting.since) // 1_000)),
+        events.of_job(waiting.job_id, draft.partition, offset_of(key)),
+        *_EXPIRED,
     ]
     carried = headers.carried(waiting.headers)
     draft.send(topics.JOBS_EXPIRED, waiting.job_id, waiting.job, [*carried, *why], draft.partition)

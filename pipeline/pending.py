@@ -64,6 +64,11 @@ class Waiting(NamedTuple):
         return cls(int(since), pairs, job)
 
 
+def offset_of(key: bytes) -> int:
+    """Return where in `jobs.valid` a row's job stands, by the row's key."""
+    return int(key[-_ORDER_BYTES:])
+
+
 class Pending:
     """The waiting jobs of one draft. All changes of their table are made here.
 
@@ -144,7 +149,7 @@ class Pending:
         wanted = max(OLDEST, self.total // OLDEST_SHARE)
         found: list[tuple[int, bytes]] = []
         for number, key in enumerate(self._keys(), 1):
-            item = -int(key[-_ORDER_BYTES:]), key
+            item = -offset_of(key), key
             if len(found) < wanted:
                 heappush(found, item)
             elif item > found[0]:

@@ -73,10 +73,11 @@ def _bounded(message: Message, output: Output) -> None:
     carried = [one for one in output.headers if one[0].startswith(headers.PULSE_PREFIX)]
     given = [one for one in message.headers if one[0].startswith(headers.PULSE_PREFIX)]
     own = dict(output.headers[len(carried) :])
+    assert len(own) == len(output.headers) - len(carried)
     assert carried == given[: len(carried)]
     assert len(carried) <= headers.MAX_HEADERS
     assert _bytes(carried) <= headers.MAX_HEADERS_BYTES
-    assert all(name.startswith("pulseload.") for name in own)
+    assert all(name.startswith(("pulseload.", "ce_")) for name in own)
     if output.topic not in (topics.JOBS_DEAD_LETTER, topics.PUSHES_DEAD_LETTER):
         assert 0 <= output.partition < PARTITIONS
         return

@@ -114,7 +114,7 @@ def _bodies() -> st.SearchStrategy[bytes | None]:
 
 
 _names = st.sampled_from(
-    ["pulse.exchange", "pulse.cc", "pulse.é\n", "pulse.", "other", "pulseload.job.id", ""]
+    ["pulse.exchange", "pulse.cc", "pulse.é\n", "pulse.", "other", "ce_id", "pulseload.job.id", ""]
 )
 _texts = st.sampled_from([b"", b"exchange/guest/jobs", b"\xff\0\n", b"x" * 4_000, b"x" * 8_192])
 _headers: st.SearchStrategy[list[Header]] = st.lists(

@@ -141,6 +141,17 @@ def push(offset: int = 0, key: bytes | None = KEY, **fields: Any) -> Message:
     return Message(value, topics.PUSHES, PARTITION, offset, NOW, key)
 
 
+def event(what: str, number: int, offset: int | None = None) -> list[Header]:
+    """Return the headers of the event that a job was joined, expired or suppressed."""
+    at = number if offset is None else offset
+    return [
+        ("ce_id", f"{task_id(number)}@{PARTITION}-{at}".encode()),
+        ("ce_source", b"/pulseload/join"),
+        ("ce_type", f"pulseload.job.{what}".encode()),
+        ("ce_specversion", b"1.0"),
+    ]
+
+
 def ids(*numbers: int) -> list[str]:
     return [task_id(number) for number in numbers]
 

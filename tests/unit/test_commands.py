@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 import pulseload
 from commands import settings_page
 from commands.main import main
+from contracts import asyncapi
 from tests.examples import github_pull_request, github_push, job
 
 NOWHERE = "amqp://me:s3cret@127.0.0.1:1/"
@@ -47,7 +48,10 @@ def test_version() -> None:
 
 @pytest.mark.parametrize(
     "command",
-    ["bridge", "check", "inspect", "job", "lag", "pending", "publish", "push", "topics"],
+    [
+        *("bridge", "check", "contracts", "inspect", "job", "lag", "pending", "publish"),
+        *("push", "topics"),
+    ],
 )
 def test_every_command_has_help_with_examples(command: str) -> None:
     assert f"  {command} " in run("--help").stdout
@@ -64,6 +68,11 @@ def test_every_command_about_letters_has_help_with_examples(command: str, part: 
     assert help_.exit_code == 0
     assert f"  pulseload {command} {part}" in help_.stdout.partition("Examples:")[2]
     assert ("--topic" in help_.stdout) == (command == "dead-letters")
+
+
+def test_contracts_are_printed_as_they_are_in_the_documentation() -> None:
+    result = run("contracts")
+    assert (result.exit_code, result.stdout) == (0, asyncapi.FILE.read_text())
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from pipeline.runtime.draft import Output
 from pulseload import headers, topics
 from pulseload.headers import JOB_ID, JOB_RESULT, Header
 from tests.examples import OTHER_REVISION, REVISION, REVISION_HASH, Message, task_id
-from tests.unit.joining import KEY, NOW, OTHER_KEY, PARTITION, Driver, ids, push, valid
+from tests.unit.joining import KEY, NOW, OTHER_KEY, PARTITION, Driver, event, ids, push, valid
 
 
 def errors(output: Output) -> dict[str, str]:
@@ -38,7 +38,7 @@ def test_a_job_whose_push_is_known_leaves_at_once() -> None:
             task_id(7).encode(),
             b'{"job":%b,"push":{"project":"try","revision":"%b","author":"dev"},"result":"success"}'
             % (record.value or b"", REVISION.encode()),
-            carried,
+            [*carried, *event("joined", 7)],
         )
     ]
     assert json.loads(task.outputs[0].value or b"")["job"]["taskId"] == task_id(7)
@@ -62,7 +62,8 @@ def test_a_job_waits_for_its_push_with_all_it_had() -> None:
     assert sorted(task.waiting) == ids(1, 2)
     task.process(push())
     (output,) = task.outputs
-    assert (output.key, output.headers) == (task_id(1).encode(), carried)
+    assert output.key == task_id(1).encode()
+    assert output.headers == [*carried, *event("joined", 1)]
     assert task.waiting == ids(2)
 
 
@@ -294,6 +295,7 @@ def test_of_a_strangers_headers_only_what_is_carried_waits() -> None:
     task = Driver()
     nothing: Any = None
     strange = [("pulse.none", nothing), ("none", nothing), ("other", b"x" * 10_000)]
+    strange += [("ce_id", b"1"), ("ce_type", b"x"), ("ce_time", b"x")]
     many = [(f"pulse.{number}", b"1") for number in range(300)]
     records = [valid(0, extra=[*strange, *many]), push(), valid(1, extra=[*strange, *many])]
     task.process(*records[:1])
@@ -302,4 +304,6 @@ def test_of_a_strangers_headers_only_what_is_carried_waits() -> None:
     own = [(JOB_ID, task_id(0).encode()), (JOB_RESULT, b"success")]
     assert Waiting.unpack(row).headers == [*carried, *own]
     task.process(*records)
-    assert [one.headers for one in task.outputs] == [carried] * 2
+    assert [one.headers for one in task.outputs] == [
+        [*carried, *event("joined", number)] for number in (0, 1)
+    ]

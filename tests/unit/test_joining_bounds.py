@@ -26,6 +26,7 @@ from tests.unit.joining import (
     PARTITION,
     PARTITIONS,
     Driver,
+    event,
     ids,
     push,
     valid,
@@ -60,6 +61,7 @@ def test_the_oldest_job_of_a_push_leaves_as_it_was_sent_where_one_more_would_be_
                 (EXPIRED_REASON, TOO_MANY_FOR_PUSH),
                 (EXPIRED_PUSH, KEY),
                 (EXPIRED_WAITED, b"2"),
+                *event("expired", 0),
             ],
         )
     ]

@@ -15,6 +15,7 @@ from tests.unit.joining import (
     PARTITION,
     PARTITIONS,
     Driver,
+    event,
     ids,
     push,
     valid,
@@ -40,6 +41,7 @@ def test_a_job_that_waited_too_long_leaves_as_it_was_sent() -> None:
                 (EXPIRED_REASON, b"push-unknown"),
                 (EXPIRED_PUSH, KEY),
                 (EXPIRED_WAITED, b"62"),
+                *event("expired", 4),
             ],
         )
     ]

@@ -26,6 +26,7 @@ from tests.unit.joining import (
     OTHER_KEY,
     PARTITION,
     Driver,
+    event,
     ids,
     push,
     states,
@@ -63,6 +64,7 @@ def test_a_repeat_leaves_as_it_came_with_the_reason() -> None:
             ("pulse.redelivered", b"true"),
             (PREVIOUS_STATE, b"running"),
             (SUPPRESSED_REASON, b"repeat"),
+            *event("suppressed", 1),
         ],
     )
     assert task.offsets[topics.JOBS_VALID] == 2
@@ -105,7 +107,7 @@ def test_a_result_stands_beside_the_job(fields: dict[str, Any], result: str, lat
     document = json.loads(output.value or b"")
     assert document["result"] == result
     assert document["job"].get("result") == fields.get("result", "success")
-    assert output.headers == []
+    assert output.headers == event("joined", 0)
 
 
 def test_what_waits_is_judged_when_it_comes_and_leaves_in_order() -> None:
@@ -213,7 +215,7 @@ def test_rows_of_a_former_version_are_released_and_expire() -> None:
     task.tick(NOW + MAX_AGE * 1_000)
     joined, expired = task.outputs
     assert json.loads(joined.value or b"")["result"] == "unknown"
-    assert joined.headers == [("pulse.cc", b"\xff")]
+    assert joined.headers == [("pulse.cc", b"\xff"), *event("joined", 0)]
     assert (joined.key, expired.key) == (task_id(0).encode(), task_id(1).encode())
     assert expired.topic == topics.JOBS_EXPIRED
 
@@ -227,4 +229,4 @@ def test_strange_words_of_strangers_go_no_further(state: Any, result: Any) -> No
     task.process(push(), replace(record, headers=[*record.headers, *strange]))
     (output,) = task.outputs
     assert json.loads(output.value or b"")["result"] == "unknown"
-    assert output.headers == []
+    assert output.headers == event("joined", 1, 0)
