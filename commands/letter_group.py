@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 from collections.abc import Sequence
 from contextlib import aclosing
 
@@ -36,13 +37,14 @@ def group(name: str, topics: Sequence[str], about: str, reason: str) -> click.Gr
     reasons = click.option("--reason", "reasons", multiple=True, help=_OPTIONS["reason"])
     since = click.option("--since", type=Since(), help=_OPTIONS["since"])
     until = click.option("--until", type=Since(), help=_OPTIONS["until"])
-    as_json = click.option("--json", "as_json", is_flag=True)
+    as_json = click.option("--json", "as_json", is_flag=True, help="Say it as JSON.")
 
     command = f"pulseload {name}"
 
     @click.group(name, help=f"{about}\n\nPositions are written as partition/offset.")
     def commands() -> None:
-        pass
+        # aiokafka speaks of each attempt; what comes of them is told anyhow.
+        logging.getLogger("aiokafka").addHandler(logging.NullHandler())
 
     @commands.command(
         "list",
@@ -136,10 +138,10 @@ def group(name: str, topics: Sequence[str], about: str, reason: str) -> click.Gr
 async def _list(
     topic: str, selection: Selection, limit: int | None, after: Position | None, as_json: bool
 ) -> None:
-    if not as_json:
-        click.echo(HEADING)
     async with opened(settings.load(), topic) as consumer:
         there = await spans(consumer, topic, selection.since)
+        if not as_json:
+            click.echo(HEADING)
         left = limit
         async with aclosing(
             letters(consumer, behind(there, after) if after else there, selection)

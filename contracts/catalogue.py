@@ -16,6 +16,7 @@ EXCHANGE: Final = "{exchange}"
 BRIDGE, VALIDATE, JOIN = bridged.STAGE, validation.STAGE, joining.STAGE
 PUSHLOG: Final = "pushlog"
 GITHUB: Final = "github-pushes"
+REPLAY: Final = "replay"
 ANYONE: Final = "anyone"
 
 CONFIGS: Final = {
@@ -136,6 +137,46 @@ _INNER_TOPICS: Final = (
         order=_LATEST,
         once=_ONCE,
         isolation=_COMMITTED,
+    ),
+    Contract(
+        name=topics.REPLAYED,
+        title="Letters that were sent once more",
+        summary=f"Which dead letters and expired jobs have gone back to an inbox. {_INNER}.",
+        writers=(REPLAY,),
+        readers=(REPLAY,),
+        key="the letter's `<topic>/<partition>/<offset>`",
+        value="The time of the letter, in ms since 1970",
+        inline={"type": "integer"},
+        order=f"{_LATEST}; without a value the letter is gone",
+        once=_ONCE,
+        isolation=_COMMITTED,
+    ),
+    Contract(
+        name=topics.STATUS,
+        title="Status of the processes",
+        summary=(
+            f"What workers and bridges tell about themselves every few seconds. {_INNER}. What a "
+            "record looks like may change."
+        ),
+        writers=(BRIDGE, "worker"),
+        readers=("worker", ANYONE),
+        key="the process's name",
+        value="What it is at, and all its metrics",
+        inline={
+            "type": "object",
+            "required": ["kind", "version", "started", "state", "web", "samples"],
+            "properties": {
+                "kind": {"enum": ["bridge", "worker"]},
+                "version": {"type": "string"},
+                "started": {"type": "integer"},
+                "state": {"type": "string"},
+                "web": {"type": ["null", "string"]},
+                "samples": {"type": "object", "additionalProperties": {"type": "number"}},
+            },
+        },
+        order="The records of a process stand in the order in which it wrote them",
+        once="Now and then one is missing: nothing waits for it",
+        isolation=_NONE,
     ),
     Contract(
         name=topics.JOBS_VALID,

@@ -24,6 +24,7 @@ from pulseload.topics import (
 )
 
 _OWN: Final = "pulseload."
+_ADDED: Final = (_OWN, "ce_")
 """What the names of all headers begin with that pulseload adds to a letter."""
 
 
@@ -128,7 +129,7 @@ class Letter:
 
         In one partition letters keep the order in which they were put aside.
         """
-        given = [header for header in self.headers if not header[0].startswith(_OWN)]
+        given = [header for header in self.headers if not header[0].startswith(_ADDED)]
         return Output(self.inbox, self.position.partition, self.key, self.value, given)
 
     @property

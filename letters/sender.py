@@ -82,7 +82,7 @@ class Sender:
         except Failure as error:
             why = error.__cause__ or error
             raise Failure(
-                f"Kafka did not confirm a batch ({type(why).__name__}: {why}); run it again, "
+                f"Kafka did not confirm a batch ({str(why) or type(why).__name__}); run it again, "
                 "nothing is sent twice"
             ) from error
         self._sent.update(letter.inbox for letter in self._batch)

@@ -1,5 +1,6 @@
 """From changelog topics back to stores."""
 
+import asyncio
 import contextlib
 import logging
 import time
@@ -56,7 +57,8 @@ async def reader(
         await consumer.start()
         yield consumer
     finally:
-        await consumer.stop()
+        # While Kafka is away, stopping may raise CancelledError, which would hide what led here.
+        await asyncio.wait({asyncio.ensure_future(consumer.stop())})
 
 
 def learn(consumer: AIOKafkaConsumer, partitions: Collection[TopicPartition]) -> None:

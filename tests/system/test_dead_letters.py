@@ -1,5 +1,6 @@
 """`pulseload dead-letters` and `pulseload expired` on a real Kafka, run as a user runs them."""
 
+import asyncio
 import json
 import os
 import pty
@@ -7,9 +8,9 @@ import signal
 from collections import Counter
 from typing import Any
 
-from aiokafka import TopicPartition
+from aiokafka import AIOKafkaProducer, TopicPartition
 
-from pulseload import topics
+from pulseload import kafka, topics
 from tests.examples import REVISION, TASK_ID, body, job, push, task_id
 from tests.system.command import failed, run
 from tests.system.harness import BIN, Read, Sent, Service, System, create_topics, kill_after
@@ -23,7 +24,7 @@ def lines(system: System, *arguments: str) -> list[dict[str, Any]]:
     return [json.loads(one) for one in done.stdout.splitlines()]
 
 
-def said(system: System, *arguments: str) -> str:
+def last(system: System, *arguments: str) -> str:
     """Return the last line of a command that went well."""
     done = run(system, *arguments)
     assert (done.returncode, done.stderr) == (0, "")
@@ -101,18 +102,18 @@ def test_invalid_jobs_are_listed_shown_and_sent_again_once(system: System) -> No
     assert inbox(system) == before
 
     one = ("dead-letters", "replay", "--yes", by_reason["not-utf-8"]["position"])
-    assert said(system, *one) == "sent 1 to jobs.inbox"
-    assert said(system, *one) == "sent none; left: 1 sent before"
+    assert last(system, *one) == "sent 1 to jobs.inbox"
+    assert last(system, *one) == "sent none; left: 1 sent before"
     everything = ("dead-letters", "replay", "--yes")
-    assert said(system, *everything) == "sent 1 to jobs.inbox; left: 1 no value, 1 sent before"
-    assert said(system, *everything) == "sent none; left: 1 no value, 2 sent before"
+    assert last(system, *everything) == "sent 1 to jobs.inbox; left: 1 no value, 1 sent before"
+    assert last(system, *everything) == "sent none; left: 1 no value, 2 sent before"
     again = [one for one in inbox(system) if one not in before]
     assert [(one.partition, one.key, one.value, one.headers) for one in again] == [
         (0, None, b"\xff\x00", {}),
         (2, b"mine", json.dumps(bad).encode(), dict(carried)),
     ]
     assert written == system.read(topics.JOBS_DEAD_LETTER)
-    assert said(
+    assert last(
         system, "dead-letters", "replay", "--yes", "--topic", topics.PUSHES_DEAD_LETTER
     ) == ("sent 1 to pushes.inbox")
 
@@ -138,15 +139,35 @@ def test_a_list_is_read_in_parts(system: System) -> None:
     assert found == whole
 
 
-def test_what_a_transaction_left_open_or_aborted_is_not_there(system: System) -> None:
-    # Marks of transactions stand behind the letters, and one among them.
-    put_aside(system, 3)
-    assert said(system, "dead-letters", "replay", "--yes") == "sent 3 to jobs.inbox"
-    system.produce(topics.JOBS_DEAD_LETTER, Sent(b"x", partition=1))
-    assert len(lines(system, "dead-letters", "list")) == 4
-    assert said(system, "dead-letters", "replay", "--yes") == (
-        "sent 1 to jobs.inbox; left: 3 sent before"
-    )
+def test_what_was_aborted_or_is_not_committed_yet_is_no_letter(system: System) -> None:
+    place = TopicPartition(topics.JOBS_DEAD_LETTER, 1)
+
+    async def write() -> None:
+        clients = kafka.connection(system.settings)
+        async with AIOKafkaProducer(**clients, transactional_id="done") as done:
+            await done.begin_transaction()
+            await done.send_and_wait(place.topic, b"aborted", partition=place.partition)
+            await done.abort_transaction()
+            await done.begin_transaction()
+            await done.send_and_wait(place.topic, b"committed", partition=place.partition)
+            await done.commit_transaction()
+        left_open = AIOKafkaProducer(**clients, transactional_id="open")
+        await left_open.start()
+        await left_open.begin_transaction()
+        await left_open.send_and_wait(place.topic, b"open", partition=place.partition)
+        letters = await asyncio.to_thread(lines, system, "dead-letters", "list")
+        assert [one["position"] for one in letters] == ["1/2"]
+        await left_open.stop()
+
+    asyncio.run(write())
+    # An aborted one, the mark of that, the mark of a commit, one that is not committed.
+    for position in ("1/0", "1/1", "1/3", "1/4"):
+        said = failed(run(system, "dead-letters", "replay", "1/2", position, "--yes"))
+        assert f"there is no record at {position} of jobs.dead-letter" in said
+    assert inbox(system) == []
+    assert last(system, "dead-letters", "replay", "--yes", "1/2") == "sent 1 to jobs.inbox"
+    (sent,) = inbox(system)
+    assert sent.value == b"committed"
 
 
 def test_a_replay_that_is_killed_again_and_again_sends_each_once(system: System) -> None:
@@ -161,7 +182,7 @@ def test_a_replay_that_is_killed_again_and_again_sends_each_once(system: System)
     before = len(inbox(system))
     assert 0 < before < len(values)
     assert before % 500 == 0
-    assert said(system, "dead-letters", "replay", "--yes") == (
+    assert last(system, "dead-letters", "replay", "--yes") == (
         f"sent {len(values) - before:,} to jobs.inbox; left: {before:,} sent before"
     )
     assert [one.value for one in inbox(system)] == values
@@ -178,7 +199,7 @@ def test_ctrl_c_leaves_whole_batches(system: System) -> None:
     assert service.log == (
         f"ended early: sent {sent:,} to jobs.inbox; the same again sends the rest\n"
     )
-    assert said(system, "dead-letters", "replay", "--yes").startswith("sent ")
+    assert last(system, "dead-letters", "replay", "--yes").startswith("sent ")
     assert [one.value for one in inbox(system)] == values
 
 
@@ -195,11 +216,11 @@ def test_of_two_replays_at_once_one_ends(system: System) -> None:
 
 def test_marks_of_a_topic_that_was_made_anew_do_not_count(system: System) -> None:
     put_aside(system, 2)
-    assert said(system, "dead-letters", "replay", "--yes") == "sent 2 to jobs.inbox"
+    assert last(system, "dead-letters", "replay", "--yes") == "sent 2 to jobs.inbox"
     of = {topic.name: topic for topic in system.settings.topics}
     create_topics(system.kafka.url, [of[topics.JOBS_DEAD_LETTER]])
     put_aside(system, 2)
-    assert said(system, "dead-letters", "replay", "--yes") == "sent 2 to jobs.inbox"
+    assert last(system, "dead-letters", "replay", "--yes") == "sent 2 to jobs.inbox"
     counts = Counter(one.value for one in inbox(system))
     assert set(counts.values()) == {2}
 
@@ -219,12 +240,12 @@ def test_an_expired_job_is_joined_once_its_push_has_come_and_it_is_sent_again(
         f"pulseload.expired.push: try:{REVISION}\n"
         in run(system, "expired", "show", row["position"]).stdout
     )
-    assert said(system, "expired", "replay").endswith("would send 1 to jobs.inbox; --yes sends")
-    assert said(system, "expired", "replay", "--yes") == "sent 1 to jobs.inbox"
+    assert last(system, "expired", "replay").endswith("would send 1 to jobs.inbox; --yes sends")
+    assert last(system, "expired", "replay", "--yes") == "sent 1 to jobs.inbox"
     (joined,) = system.read(topics.JOBS_JOINED, count=1)
     assert joined.key == TASK_ID.encode()
     assert joined.json["job"] == job()
-    assert said(system, "expired", "replay", "--yes") == "sent none; left: 1 sent before"
+    assert last(system, "expired", "replay", "--yes") == "sent none; left: 1 sent before"
     assert worker.terminate() == 0
     assert len(system.read(topics.JOBS_JOINED)) == 1
     assert system.read(topics.JOBS_SUPPRESSED) == []

@@ -1,0 +1,64 @@
+"""Transactions of a replay whose end Kafka forgets: aborted, and done anew."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+
+from local.kafka import Kafka
+from pulseload import topics
+from tests.faults.orphans import held_up, trusting_kafka
+from tests.system.command import run
+from tests.system.harness import BIN, Sent, System
+
+FORGETFUL = """
+from aiokafka import TopicPartition
+from aiokafka.producer.transaction_manager import TransactionManager
+from commands.main import main
+
+begin = TransactionManager.begin_transaction
+
+def begin_unknown(manager):
+    begin(manager)
+    manager._txn_partitions |= {{TopicPartition(*place) for place in {places}}}
+
+TransactionManager.begin_transaction = begin_unknown
+main(["dead-letters", "replay", "--yes"])
+"""
+"""A replay whose transactions Kafka's coordinator does not know to have written to some places."""
+
+MARKS = (topics.REPLAYED, 1)
+INBOX = (topics.JOBS_INBOX, 1)
+
+
+@pytest.fixture(scope="module")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
+    """A running Kafka that takes what belongs to a transaction it does not know of."""
+    with trusting_kafka(tmp_path_factory.mktemp("kafka")) as broker:
+        yield broker
+
+
+@pytest.mark.parametrize("forgotten", [[MARKS], [MARKS, INBOX]], ids=["marks", "inbox-too"])
+def test_what_kafka_forgot_of_a_replay_is_aborted_and_done_anew(
+    system: System, forgotten: list[tuple[str, int]]
+) -> None:
+    values = [b"%d" % number for number in range(20)]
+    # Of another partition, so that Kafka's coordinator knows of something.
+    known = Sent(b"known", partition=0)
+    system.produce(topics.JOBS_DEAD_LETTER, known, *(Sent(one, partition=1) for one in values))
+    program = FORGETFUL.format(places=forgotten)
+    before = system.program("forgotten", str(BIN / "python"), "-c", program)
+    assert before.wait() == 0
+    assert topics.REPLAYED in held_up(system, topics.REPLAYED)
+    done = run(system, "dead-letters", "replay", "--yes")
+    assert done.returncode == 0
+    assert "Kafka lost the end of a transaction of an earlier replay" in done.stderr
+    assert done.stdout == "sent 20 to jobs.inbox; left: 1 sent before\n"
+    assert not held_up(system, topics.REPLAYED, topics.JOBS_INBOX)
+    counts = Counter(one.value for one in system.read(topics.JOBS_INBOX))
+    # What Kafka had committed is there twice.
+    each = 1 if INBOX in forgotten else 2
+    assert counts == {b"known": 1, **dict.fromkeys(values, each)}
+    again = run(system, "dead-letters", "replay", "--yes")
+    assert (again.returncode, again.stderr) == (0, "")
+    assert again.stdout == "sent none; left: 21 sent before\n"
