@@ -45,7 +45,7 @@ def test_version() -> None:
     assert run("--version").stdout == f"pulseload {pulseload.__version__}\n"
 
 
-@pytest.mark.parametrize("command", ["bridge", "check", "inspect", "publish", "topics"])
+@pytest.mark.parametrize("command", ["bridge", "check", "inspect", "lag", "publish", "topics"])
 def test_every_command_has_help_with_examples(command: str) -> None:
     assert f"  {command} " in run("--help").stdout
     help_ = run(command, "--help")
@@ -62,6 +62,7 @@ def test_every_command_has_help_with_examples(command: str) -> None:
         ("publish", "key", NOWHERE),
         ("publish", "key", NOWHERE, "file", "--profile", "nothing"),
         ("publish", "k" * 256, NOWHERE, "file"),
+        ("lag", "--nothing"),
         ("inspect",),
         ("inspect", "exchange/hgpushes/v1", "--count", "0"),
         ("inspect", "x" * 256),
@@ -74,7 +75,7 @@ def test_wrong_usage(arguments: tuple[str, ...]) -> None:
     assert "Usage: " in result.stderr
 
 
-@pytest.mark.parametrize("command", [("bridge",), ("topics",), ("inspect", "exchange")])
+@pytest.mark.parametrize("command", [("bridge",), ("topics",), ("lag",), ("inspect", "exchange")])
 def test_wrong_settings_end_a_command(command: tuple[str, ...]) -> None:
     assert "PULSELOAD_PARTITIONS is 0" in failed(run(*command, PULSELOAD_PARTITIONS="0"))
 
