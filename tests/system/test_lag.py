@@ -1,9 +1,12 @@
 """`pulseload lag` on real brokers, by a user with Pulse's rights."""
 
+import asyncio
 import json
 import signal
 import time
 from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from local import ports
 from pulseload import topics
@@ -35,6 +38,17 @@ def partition(said: Any, topic: str, number: int) -> Any:
 
 def jobs(*numbers: int, partition: int = 1) -> list[Sent]:
     return [Sent(body(job(taskId=task_id(one))), partition=partition) for one in numbers]
+
+
+def commit(system: System, offset: int, place: TopicPartition) -> None:
+    async def committed() -> None:
+        async with AIOKafkaConsumer(
+            bootstrap_servers=system.kafka.url, group_id="pulseload", enable_auto_commit=False
+        ) as consumer:
+            consumer.assign([place])
+            await consumer.commit({place: offset})
+
+    asyncio.run(committed())
 
 
 def test_lag_of_what_nobody_reads_yet(system: System) -> None:
@@ -94,6 +108,18 @@ def test_a_topic_is_missing(system: System) -> None:
     said = lag(system, status=1, PULSE_DATA_INGESTION_SOURCES=source)
     assert said["unknown"] == ["topic pulse.other.v1.jobs is missing; run `pulseload topics`"]
     assert totals(said)["validate"][0] == 1
+
+
+def test_a_topic_was_made_anew(system: System) -> None:
+    bind(system.pulse)
+    system.produce(topics.JOBS_INBOX, *jobs(1, 2))
+    commit(system, 5, TopicPartition(topics.JOBS_INBOX, 1))
+    said = lag(system, status=1)
+    found = partition(said, topics.JOBS_INBOX, 1)
+    assert (found["committed"], found["end"], found["messages"]) == (5, 2, None)
+    (reason,) = said["unknown"]
+    assert reason.startswith("jobs.inbox/1: 5 is committed, but it ends at 2: it was made anew")
+    assert totals(said) == {"validate": (None, None), "join": (0, 0)}
 
 
 def test_a_queue_that_grows(system: System) -> None:

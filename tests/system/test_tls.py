@@ -1,6 +1,7 @@
 """A real RabbitMQ behind TLS: the certificate's chain and host name are verified."""
 
 import asyncio
+import json
 import ssl
 import subprocess
 import threading
@@ -14,7 +15,7 @@ from pulseload import amqp
 from pulseload.errors import Failure
 from tests.examples import body
 from tests.system.bridging import GUEST, ended, started
-from tests.system.harness import System
+from tests.system.harness import BIN, System
 from tests.system.pulse import Pulse
 
 
@@ -128,3 +129,19 @@ def test_the_bridge_takes_messages_through_tls(front: Front, system: System) -> 
     # One key, so one partition.
     assert [record.value for record in records] == contents
     ended(system, bridge)
+
+
+def test_messages_are_shown_through_tls(front: Front, system: System) -> None:
+    numbers = range(900)
+    inspector = system.program(
+        "inspect",
+        *(str(BIN / "pulseload"), "inspect", GUEST, "--json", "--count", str(len(numbers))),
+        PULSE_DATA_INGESTION_CONFIG=front.url(system.pulse, "localhost"),
+        SSL_CERT_FILE=str(front.certificate),
+    )
+    inspector.wait_for("listening to ")
+    contents = [{"pad": "x" * (number**2 % 40_000)} for number in numbers]
+    system.pulse.publish(GUEST, *contents)
+    assert inspector.wait() == 0
+    lines = [line for line in inspector.log.splitlines() if line.startswith("{")]
+    assert [json.loads(line)["body"] for line in lines] == contents

@@ -97,6 +97,7 @@ def test_contracts_are_printed_as_they_are_in_the_documentation() -> None:
         ("push", "autoland:"),
         ("pending", "--push", ":00"),
         ("pending", "--limit", "0"),
+        ("lag", "--nothing"),
         ("inspect",),
         ("inspect", "exchange/hgpushes/v1", "--count", "0"),
         ("inspect", "x" * 256),
