@@ -54,6 +54,10 @@ CLOSING_SECONDS = 2.0
 SHUTDOWN_SECONDS = 15.0
 """How long a worker that was asked to end, or that Faust ends, may take for it."""
 
+MEMBER_URL = "http://pulseload"
+"""What Faust tells the group as every member's address, and asks of nobody. It must not change: a
+worker with an instance id gets its former assignment back, and Faust ends at another address."""
+
 GC_THRESHOLDS = (50_000, 20, 50)
 """How rarely Python looks for cycles: batches of records are many objects, and hold none."""
 
@@ -89,6 +93,11 @@ class _Tables(TableManager):  # type: ignore[misc]
 
 class _Worker(faust.Worker):  # type: ignore[misc]
     """Checks what a worker needs before Faust starts, and ends with one line if it lacks."""
+
+    def __init__(self, app: faust.App, *services: Any, **options: Any) -> None:
+        # Options of the command line have made another of it.
+        app.conf.canonical_url = MEMBER_URL
+        super().__init__(app, *services, **options)
 
     def on_setup_root_logger(self, logger: logging.Logger, level: int) -> None:
         super().on_setup_root_logger(logger, level)

@@ -5,6 +5,7 @@ lets them through. What Faust has no setting for is a transport of our own: read
 committed, how large a fetch is and how long it waits, and seeking to an offset of 0.
 """
 
+import asyncio
 import contextlib
 import math
 import time
@@ -150,6 +151,22 @@ class _CommittedThread(AIOKafkaConsumerThread):  # type: ignore[misc]
         consumer._fetch_max_bytes = FETCH_BYTES
         return consumer
 
+    async def on_start(self) -> None:
+        """Connect, and look out for the end of what keeps this worker in its group."""
+        await super().on_start()
+        coordination = self._consumer._coordinator._coordination_task
+        coordination.add_done_callback(self._coordination_ended)
+
+    def _coordination_ended(self, ended: "asyncio.Task[None]") -> None:
+        # Faust would go on without a group, and never be given anything.
+        if not ended.cancelled() and (error := ended.exception()) is not None:
+            self._tell(
+                Failure(
+                    f"this worker's part in its group broke ({error.__cause__ or error!r}); "
+                    "nothing is lost, start the worker again"
+                )
+            )
+
     async def seek_to_committed(self) -> Mapping[Any, int]:
         """Seek every partition to its committed offset, or to its first where that is later.
 
@@ -196,6 +213,9 @@ class _CommittedThread(AIOKafkaConsumerThread):  # type: ignore[misc]
             f"{tp.topic}/{tp.partition} has no offset {offset}, which was to be read next: its "
             "records were deleted, or the topic was made anew; the next start tells which"
         )
+        self._tell(failure)
+
+    def _tell(self, failure: Failure) -> None:
         failed = self.consumer.transport.failed
         if failed is None:
             raise failure

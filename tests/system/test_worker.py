@@ -2,13 +2,14 @@
 
 from aiokafka import TopicPartition
 
+from local import ROOT, ports
 from pipeline import joining
 from pulseload import topics
 from pulseload.headers import JOB_ID
 from pulseload.partitions import partition_of
 from tests.examples import REVISION, TASK_ID, body, job, push, task_id
 from tests.faults.load import Feeder, check, plan, waiting
-from tests.system.harness import Sent, Service, System, eventually, kill_after, memory_peak
+from tests.system.harness import BIN, Sent, Service, System, eventually, kill_after, memory_peak
 
 KEY = f"try:{REVISION}".encode()
 PARTITION = partition_of(KEY, 4)
@@ -140,3 +141,22 @@ def test_a_restarted_worker_with_an_instance_id_disturbs_no_other(system: System
 
 def test_the_longest_session_timeout_that_the_settings_take(system: System) -> None:
     assert ready(system.worker(PULSELOAD_SESSION_TIMEOUT="1800")).terminate() == 0
+
+
+def test_a_worker_whose_part_in_its_group_breaks_ends(system: System) -> None:
+    worker = system.program(
+        "broken",
+        *(str(BIN / "faust"), "-A", "tests.system.broken_assignor", "worker"),
+        PYTHONPATH=str(ROOT),
+        PULSELOAD_HOME="broken-state",
+    )
+    assert worker.wait() == 1
+    assert "this worker's part in its group broke" in worker.log
+    assert "Traceback" not in worker.log
+
+
+def test_a_worker_with_an_instance_id_may_come_back_at_another_address(system: System) -> None:
+    for port in (ports.free(1)[0], ports.free(1)[0]):
+        worker = system.worker(PULSELOAD_INSTANCE_ID="one", PULSELOAD_WEB_PORT=str(port))
+        worker.wait_for("ready; working")
+        worker.kill()
