@@ -132,8 +132,13 @@ def _headers(delivery: Delivery) -> list[Header]:
     for name, header in _PROPERTIES.items():
         if name in properties:
             found.append((header, str(properties[name]).encode(errors="replace")))
-    if "application_headers" in properties and (copies := _cc(properties["application_headers"])):
+    table = properties.get("application_headers") or {}
+    if copies := _cc(table):
         found.append((headers.CC, copies))
+    for name in headers.TRACE:
+        text = table.get(name)
+        if isinstance(text, str) and len(text.encode(errors="replace")) <= headers.TRACE_MAX_BYTES:
+            found.append((name, text.encode(errors="replace")))
     return found
 
 

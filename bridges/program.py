@@ -8,6 +8,7 @@ from typing import Any
 
 from pulseload import settings
 from pulseload.errors import Failure
+from pulseload.log_lines import JsonLines
 from pulseload.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -30,6 +31,9 @@ def main(name: str, run: Callable[[Settings], Coroutine[Any, Any, None]]) -> Non
         handler.addFilter(_shown)
     try:
         wanted = settings.load()
+        if wanted.pulseload_log == "json":
+            for handler in logging.getLogger().handlers:
+                handler.setFormatter(JsonLines())
         for line in settings.unknown_names():
             log.warning("%s", line)
         asyncio.run(run(wanted))

@@ -41,6 +41,7 @@ PULSE: Final = (
     Header(headers.CONTENT_ENCODING, "AMQP's `content_encoding`."),
     Header(headers.TIMESTAMP, "AMQP's `timestamp`."),
     Header(headers.CC, "The message's further routing keys, a JSON list."),
+    *(Header(name, "W3C's trace context, where the message has one.") for name in headers.TRACE),
 )
 """What is carried on from Pulse. The bridge writes what the message has; others may write more."""
 

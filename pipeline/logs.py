@@ -66,8 +66,11 @@ class Tidy(logging.Filter):
         return True
 
 
-def tidy(root: logging.Logger, level: int) -> None:
-    """Let our own loggers speak from INFO on, and all others from `level` on."""
+def tidy(root: logging.Logger, level: int, form: logging.Formatter | None = None) -> None:
+    """Let our own loggers speak from INFO on, and all others from `level` on.
+
+    `form` is how lines are written, if not as Faust does.
+    """
     # At the loggers and not only at the handlers: what nobody sees should not even be made, and
     # aiokafka has a line for every request and answer.
     root.setLevel(level)
@@ -76,3 +79,5 @@ def tidy(root: logging.Logger, level: int) -> None:
     for handler in root.handlers:
         handler.setLevel(min(level, logging.INFO))
         handler.addFilter(Tidy(level))
+        if form is not None:
+            handler.setFormatter(form)

@@ -29,6 +29,7 @@ from pipeline.web.views import PLOTS, Views
 from pulseload import kafka
 from pulseload import settings as settings_module
 from pulseload.errors import Failure
+from pulseload.log_lines import JsonLines
 from pulseload.settings import Settings
 
 POLL_RECORDS = 20_000
@@ -101,7 +102,7 @@ class _Worker(faust.Worker):  # type: ignore[misc]
 
     def on_setup_root_logger(self, logger: logging.Logger, level: int) -> None:
         super().on_setup_root_logger(logger, level)
-        logs.tidy(logger, level)
+        logs.tidy(logger, level, JsonLines() if configured.pulseload_log == "json" else None)
 
     def execute_from_commandline(self) -> None:
         try:

@@ -19,6 +19,13 @@ CONTENT_ENCODING = "pulse.content_encoding"
 TIMESTAMP = "pulse.timestamp"
 CC = "pulse.cc"
 
+TRACE = ("traceparent", "tracestate")
+"""W3C's trace context, as OpenTelemetry writes and reads it: from the message's own headers it is
+carried on like `pulse.*`, so that a trace leads from the publisher to the reader."""
+
+TRACE_MAX_BYTES = 512
+"""How long one of them may be; W3C asks for no more."""
+
 JOB_ID = "pulseload.job.id"
 """On `jobs.valid`: the job's `taskId`, so that the join need not read the job."""
 
@@ -53,7 +60,7 @@ MAX_HEADERS_BYTES = 8_192
 
 
 def carried(headers: Iterable[Header]) -> list[Header]:
-    """Return the `pulse.*` headers of an input record that its outputs carry on.
+    """Return the headers of an input record that its outputs carry on: `pulse.*` and `TRACE`.
 
     Order is kept. Headers beyond `MAX_HEADERS` or `MAX_HEADERS_BYTES` are left out, so that a
     record never grows without bound by what a stranger put into its headers.
@@ -61,7 +68,7 @@ def carried(headers: Iterable[Header]) -> list[Header]:
     kept: list[Header] = []
     size = 0
     for name, value in headers:
-        if not name.startswith(PULSE_PREFIX) or value is None:
+        if (not name.startswith(PULSE_PREFIX) and name not in TRACE) or value is None:
             continue
         size += len(name) + len(value)
         if len(kept) == MAX_HEADERS or size > MAX_HEADERS_BYTES:

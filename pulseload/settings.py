@@ -55,6 +55,7 @@ class Settings:
     pulseload_app_id: str
     pulseload_partitions: int
     pulseload_replication: int
+    pulseload_log: str
     pulseload_web_bind: str
     pulseload_web_port: int
     pulseload_web_token: str | None = field(repr=False)

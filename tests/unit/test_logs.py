@@ -1,10 +1,13 @@
 """What a worker's log leaves out of what libraries say, and what it must not."""
 
+import json
 import logging
+import sys
 
 import pytest
 
 from pipeline.logs import REPEAT_SECONDS, Tidy
+from pulseload.log_lines import JsonLines
 
 CLEAR = "Sending username and password in the clear"
 NO_COORDINATOR = "Group Coordinator Request failed: %s"
@@ -55,3 +58,17 @@ def test_a_coordinator_that_is_not_there_yet_is_told_only_if_it_does_not_come() 
 def test_a_produce_that_is_refused_behind_a_commit_is_not_told(error: str, shown: bool) -> None:
     told = Log().says(0, "Got error produce response on topic-partition %s", error)
     assert (told is not None) == shown
+
+
+def test_lines_as_json() -> None:
+    record = logging.LogRecord("pipeline.x", logging.WARNING, "f", 1, 'a "%s"', ("b\n",), None)
+    said = json.loads(JsonLines().format(record))
+    assert said.pop("time").endswith("+00:00")
+    assert said == {"level": "WARNING", "logger": "pipeline.x", "message": 'a "b\n"'}
+    try:
+        raise ValueError("no")
+    except ValueError:
+        record.exc_info = sys.exc_info()
+    line = JsonLines().format(record)
+    assert "\n" not in line
+    assert "ValueError: no" in json.loads(line)["traceback"]

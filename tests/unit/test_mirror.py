@@ -201,6 +201,18 @@ def test_headers_are_bounded() -> None:
     assert headers.carried(record.headers) == list(record.headers)
 
 
+def test_a_trace_goes_on_unless_it_is_too_long() -> None:
+    parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    table: dict[str, Any] = {"traceparent": parent, "tracestate": "a=1", "other": "x"}
+    found = MIRROR.record(delivery(b"{}", properties={"application_headers": table})).headers
+    assert found[-2:] == [("traceparent", parent.encode()), ("tracestate", b"a=1")]
+    assert headers.carried([*found, ("other", b"x")]) == list(found)
+    for wrong in ("x" * 513, "é" * 257, 7, None, ["a"]):
+        table = {"traceparent": wrong, "tracestate": wrong}
+        found = MIRROR.record(delivery(b"{}", properties={"application_headers": table})).headers
+        assert not {name for name, _ in found} & set(headers.TRACE)
+
+
 def test_a_property_that_is_no_text_does_no_harm() -> None:
     record = MIRROR.record(delivery(b"{}", properties={"message_id": "a\ud800"}))
     assert header(record, headers.MESSAGE_ID) == "a?"
