@@ -66,9 +66,9 @@ def test_lines_as_json() -> None:
     assert said.pop("time").endswith("+00:00")
     assert said == {"level": "WARNING", "logger": "pipeline.x", "message": 'a "b\n"'}
     try:
-        raise ValueError("no")
+        int("no")
     except ValueError:
         record.exc_info = sys.exc_info()
     line = JsonLines().format(record)
     assert "\n" not in line
-    assert "ValueError: no" in json.loads(line)["traceback"]
+    assert "ValueError: invalid literal" in json.loads(line)["traceback"]
