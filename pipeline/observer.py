@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from aiokafka import TopicPartition
-from aiokafka.errors import KafkaError
 
 from pipeline.runtime.ownership import Ownership
 from pipeline.runtime.restore import learn, reader
@@ -108,7 +107,7 @@ class Observer:
             while True:
                 try:
                     await self._connected()
-                except (KafkaError, OSError, TimeoutError) as error:
+                except Exception as error:  # noqa: BLE001 - whatever it is, the work goes on
                     log.debug("Kafka does not tell: %s", error)
                     self._note({})
                     await asyncio.sleep(1)

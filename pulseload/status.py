@@ -15,6 +15,7 @@ What a record's time is the broker says. Records are kept for two hours: whoever
 as a plot reads it there, also of a process that is gone.
 """
 
+import asyncio
 import contextlib
 import json
 import logging
@@ -24,7 +25,6 @@ from dataclasses import dataclass
 from typing import Any, Final, Self
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
 
 import pulseload
 from pulseload import kafka, metrics, topics
@@ -37,6 +37,7 @@ GONE_SECONDS: Final = 4 * SECONDS
 """After how long without a record a process counts as gone."""
 
 _REQUEST_MS: Final = 5_000
+_STOP_SECONDS: Final = 2.0
 
 log = logging.getLogger(__name__)
 
@@ -99,7 +100,7 @@ class Teller:
                 await self._producer.start()
             value = json.dumps(told, separators=(",", ":")).encode()
             await self._producer.send_and_wait(topics.STATUS, value, key=self._name.encode())
-        except (KafkaError, OSError, TimeoutError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, the work goes on
             log.debug("not told: %s", error)
             await self.stop()
             return False
@@ -109,5 +110,6 @@ class Teller:
         """Let go of Kafka; the next record connects again."""
         producer, self._producer = self._producer, None
         if producer is not None:
-            with contextlib.suppress(KafkaError, OSError, TimeoutError):
-                await producer.stop()
+            with contextlib.suppress(Exception):
+                async with asyncio.timeout(_STOP_SECONDS):
+                    await producer.stop()

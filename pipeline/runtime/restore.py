@@ -35,12 +35,14 @@ async def reader(
     group: str | None = None,
     isolation: str = "read_committed",
     fetch_bytes: int = FETCH_BYTES,
+    wait_ms: int = 10,
 ) -> AsyncIterator[AIOKafkaConsumer]:
     """Give a started consumer that reads records of what it is assigned, the committed ones.
 
     With a group it can also be asked what that group has committed; it never joins it. Where
     `isolation` is `read_uncommitted`, open transactions count too, also for the ends it tells.
-    `fetch_bytes` is about how much it fetches of a partition at a time.
+    `fetch_bytes` is about how much it fetches of a partition at a time, `wait_ms` how long a fetch
+    waits for records.
     """
     consumer = AIOKafkaConsumer(
         **clients,
@@ -51,7 +53,7 @@ async def reader(
         max_partition_fetch_bytes=fetch_bytes,
         # Kafka answers a connection's requests in turn: a fetch that waits for records would
         # hold up every question about offsets.
-        fetch_max_wait_ms=10,
+        fetch_max_wait_ms=wait_ms,
     )
     try:
         await consumer.start()

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
 
+from pipeline.runtime.restore import reader
 from pulseload import kafka, status, topics
 from pulseload.settings import Settings
 from pulseload.status import Status
@@ -20,6 +20,7 @@ MAX_PROCESSES: Final = 256
 
 _KEPT: Final = int(LENGTH_SECONDS / status.SECONDS)
 _RETRY_SECONDS: Final = 2.0
+_WAIT_MS: Final = 500
 
 log = logging.getLogger(__name__)
 
@@ -44,20 +45,14 @@ class History:
 
     async def run(self) -> None:
         """Read on and on, until cancelled. While Kafka is away it shows what was read before."""
+        clients = kafka.connection(self._settings)
         while True:
-            consumer = AIOKafkaConsumer(
-                **kafka.connection(self._settings),
-                enable_auto_commit=False,
-                auto_offset_reset="earliest",
-            )
             try:
-                await consumer.start()
-                await self._read(consumer)
-            except (KafkaError, OSError, TimeoutError) as error:
+                async with reader(clients, wait_ms=_WAIT_MS) as consumer:
+                    await self._read(consumer)
+            except Exception as error:  # noqa: BLE001 - aiokafka raises this and that meanwhile
                 log.debug("no status: %s", error)
-                await asyncio.sleep(_RETRY_SECONDS)
-            finally:
-                await consumer.stop()
+            await asyncio.sleep(_RETRY_SECONDS)
 
     async def _read(self, consumer: AIOKafkaConsumer) -> None:
         places = [
