@@ -9,8 +9,11 @@ from collections import Counter
 from typing import Any
 
 from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.admin import RecordsToDelete
 
+from commands.letters.letter import Letter, Position
 from pulseload import kafka, topics
+from pulseload.topics import INPUT_MAX_BYTES
 from tests.examples import REVISION, TASK_ID, body, job, push, task_id
 from tests.system.command import failed, run
 from tests.system.harness import BIN, Read, Sent, Service, System, create_topics, kill_after
@@ -268,3 +271,35 @@ def test_a_person_sees_how_far_it_is(system: System) -> None:
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     assert b"\r\x1b[Ksent none; at 1/" in seen
     assert seen.endswith(b"\r\x1b[Ksent 5,000 to jobs.inbox\r\n")
+
+
+def test_the_largest_that_an_inbox_takes_is_sent_and_a_larger_one_left(system: System) -> None:
+    most = INPUT_MAX_BYTES
+    while Letter(topics.JOBS_DEAD_LETTER, Position(1, 0), 0, b"key", b"x" * most, ()).fault:
+        most -= 1
+    values = [b"x" * most, b"y" * (most + 1)]
+    system.produce(topics.JOBS_DEAD_LETTER, *(Sent(value, b"key", (), 1) for value in values))
+    assert last(system, "dead-letters", "replay", "--yes") == (
+        "sent 1 to jobs.inbox; left: 1 larger than jobs.inbox takes"
+    )
+    assert [one.value for one in inbox(system)] == values[:1]
+
+
+def test_marks_of_letters_that_are_gone_are_deleted(system: System) -> None:
+    put_aside(system, 3)
+    assert last(system, "dead-letters", "replay", "--yes") == "sent 3 to jobs.inbox"
+
+    async def forget() -> None:
+        async with kafka.admin(system.settings) as client:
+            place = TopicPartition(topics.JOBS_DEAD_LETTER, 1)
+            await client.delete_records({place: RecordsToDelete(2)})
+
+    asyncio.run(forget())
+    put_aside(system, 1)
+    assert last(system, "dead-letters", "replay", "--yes") == (
+        "sent 1 to jobs.inbox; left: 1 sent before"
+    )
+    rows = {one.key: one.value for one in system.read(topics.REPLAYED)}
+    kept = {f"jobs.dead-letter/1/{offset}".encode() for offset in (2, 3)}
+    assert {key for key, value in rows.items() if value is not None} == kept
+    assert len(rows) == 4
