@@ -11,7 +11,7 @@ from typing import Any
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import RecordsToDelete
 
-from commands.letters.letter import Letter, Position
+from letters.letter import Letter, Position
 from pulseload import kafka, topics
 from pulseload.topics import INPUT_MAX_BYTES
 from tests.examples import REVISION, TASK_ID, body, job, push, task_id
