@@ -107,9 +107,7 @@ class Prometheus:
 
     def wait_for(self, *names: str) -> None:
         """Wait until these alerts fire, all at once; what they say must be whole."""
-        eventually(
-            lambda: set(names) <= self.alerts.keys(), f"{names} fire, not {[*self.alerts]}", TIMEOUT
-        )
+        eventually(lambda: set(names) <= self.alerts.keys(), f"{names} fire", TIMEOUT)
         for name in names:
             for alert in self.alerts.get(name, []):
                 texts = [*alert["annotations"].values(), *alert["labels"].values()]
