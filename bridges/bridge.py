@@ -90,7 +90,6 @@ class Bridge:
 
     async def run(self) -> NoReturn:
         """Connect and pass messages on, again and again. Raises Failure where it cannot start."""
-        Depth(self._settings).start()
         self._progress.begins("connecting")
         async with Watch(self._settings, self._progress):
             reporting = asyncio.create_task(self._report())
@@ -123,7 +122,9 @@ class Bridge:
         """Pass messages on for as long as both connections hold."""
         await self._writer.start()
         consumer = await _in_thread(lambda: Consumer(self._settings))
-        self._started = True
+        if not self._started:
+            self._started = True
+            Depth(self._settings).start()
         self._progress.done()
         log.info(
             "taking messages from %s to Kafka at %s",

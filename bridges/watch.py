@@ -1,6 +1,7 @@
 """What a bridge tells about itself: its metrics and health by HTTP, its status to Kafka."""
 
 import asyncio
+import logging
 import os
 import socket
 import time
@@ -16,6 +17,9 @@ STALL_SECONDS: Final = 60.0
 """For how long a bridge may have something to do and finish nothing, and count as healthy."""
 
 CLOSING_SECONDS: Final = 0.5
+
+
+log = logging.getLogger(__name__)
 
 
 class Progress:
@@ -66,12 +70,14 @@ class Watch:
         settings = self._settings
         await self._runner.setup()
         try:
-            await serving.listen(
+            address = await serving.listen(
                 self._runner, settings.pulseload_web_bind, settings.pulseload_bridge_port
             )
         except BaseException:
             await self._runner.cleanup()
             raise
+        if address is not None:
+            log.info("metrics and health are at %s", address)
         self._telling = asyncio.create_task(self._tell())
         return self
 
@@ -83,9 +89,10 @@ class Watch:
     async def _tell(self) -> None:
         try:
             while True:
+                # One that cannot even connect has ended by then.
+                await asyncio.sleep(status.SECONDS)
                 telling = asyncio.create_task(self._teller.tell(self._progress.state, None))
                 await asyncio.wait({telling}, timeout=status.SECONDS)
-                await asyncio.sleep(status.SECONDS)
         finally:
             await self._teller.stop()
 

@@ -113,12 +113,14 @@ class Stack:
         return [name for name, part in self.parts.items() if part.running]
 
     @property
-    def page(self) -> str | None:
+    def page(self) -> str:
         """The address of the worker's page, by its log."""
-        log = self.worker.log
-        text = log.read_text(errors="replace") if log.exists() else ""
-        found = re.findall(r"the page is at (\S+)", text)
-        return str(found[-1]) if found else None
+        return _address(self.worker, "the page is at")
+
+    @property
+    def metrics(self) -> str:
+        """The address of the bridge's metrics and health, by its log."""
+        return _address(self.bridge, "metrics and health are at")
 
     def start_brokers(self) -> None:
         """Start both brokers, wait until they answer, and make topics and exchanges."""
@@ -154,6 +156,12 @@ class Stack:
         """End all of it at once, where nothing of it is needed again."""
         for part in self.parts.values():
             part.kill()
+
+
+def _address(process: Process, said: str) -> str:
+    text = process.log.read_text(errors="replace") if process.log.exists() else ""
+    found = re.findall(rf"{said} (\S+)", text)
+    return str(found[-1]) if found else "none: no port is free"
 
 
 async def _create(configured: Settings) -> None:

@@ -53,9 +53,10 @@ def report(mine: Stack) -> str:
     ]
     if mine.bridge.running:
         lines.append(f"bridge    from {mine.settings.pulse_url_shown}")
+        lines.append(f"          {mine.metrics} (its metrics and health)")
     if mine.worker.running:
         lines.append(f"worker    stages {', '.join(mine.settings.pulseload_stages)}")
-        lines.append(f"page      {mine.page or 'none: no port is free'}")
+        lines.append(f"page      {mine.page}")
     lines.append(f"logs      {mine.home}/*.log")
     return "\n".join([*lines, "", "Try next:", *(f"  {step}" for step in _steps(mine))])
 
