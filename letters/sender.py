@@ -90,31 +90,36 @@ class Sender:
         del self.outdated[: len(gone)]
 
     async def _end_orphans(self, consumer: AIOKafkaConsumer) -> None:
-        """Abort what Kafka left without an end among the marks: see `pipeline.runtime.orphans`.
+        """End what Kafka left without an end: see `pipeline.runtime.orphans`.
 
-        Nobody else writes marks, and this producer has nothing open.
+        Nobody else writes marks, and this producer has nothing open. What is not marked is aborted
+        in the inboxes' partitions of the same number, where its letters stand; elsewhere the marks
+        count, and so must the letters.
         """
         marks, *inboxes = [
             [TopicPartition(topic, number) for number in range(self._partitions)]
             for topic in (REPLAYED, JOBS_INBOX, PUSHES_INBOX)
         ]
+        inbox = [place for places in inboxes for place in places]
         async with reader(self._clients, isolation="read_uncommitted") as uncommitted:
-            learn(uncommitted, marks)
-            if not await kafka.unended(consumer, uncommitted, marks):
-                return
-            click.echo(
-                "pulseload: Kafka lost the end of a transaction of an earlier replay; it is "
-                "aborted, and what it had sent may be sent once more",
-                err=True,
-            )
-            places = sum(inboxes, marks)
-            await self._transactions.clear(
-                [Output(place.topic, place.partition, b"", None, []) for place in places], {}, 0
-            )
-            # Kafka says that it aborts before it has written so.
-            async with asyncio.timeout(GIVE_UP_SECONDS):
-                while await kafka.unended(consumer, uncommitted, marks):  # noqa: ASYNC110
-                    await asyncio.sleep(0.1)
+            learn(uncommitted, [*marks, *inbox])
+            lost = {one.partition for one in await kafka.unended(consumer, uncommitted, marks)}
+            if lost:
+                click.echo(
+                    "pulseload: Kafka lost the end of a transaction of an earlier replay; it is "
+                    "aborted, and what it had sent may be sent once more",
+                    err=True,
+                )
+                places = [one for one in [*marks, *inbox] if one.partition in lost]
+                await self._transactions.clear(
+                    [Output(one.topic, one.partition, b"", None, []) for one in places], {}, 0
+                )
+                # Kafka says that it aborts before it has written so.
+                async with asyncio.timeout(GIVE_UP_SECONDS):
+                    while await kafka.unended(consumer, uncommitted, marks):  # noqa: ASYNC110
+                        await asyncio.sleep(0.1)
+            if left := await kafka.unended(consumer, uncommitted, inbox):
+                await self._transactions.commit_left(left)
 
 
 async def _finished(work: Coroutine[Any, Any, None]) -> None:

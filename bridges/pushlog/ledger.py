@@ -116,7 +116,7 @@ class Ledger:
             await consumer.stop()
 
     async def _end_orphans(self, producer: AIOKafkaProducer, committed: AIOKafkaConsumer) -> None:
-        """Abort what Kafka left without an end: its mark ends all that the producer had there.
+        """End what Kafka left without an end: the next mark ends all that the producer had there.
 
         Nobody else writes cursors, and the producer, which has started, has nothing open: that
         their committed end is not their end tells.
@@ -124,6 +124,10 @@ class Ledger:
         cursors = self._partitions(PUSHLOG_CURSORS)
         async with self._reader("read_uncommitted") as uncommitted:
             if not await kafka.unended(committed, uncommitted, cursors):
+                # The cursors count, and so must the pushes before them.
+                inbox = self._partitions(PUSHES_INBOX)
+                if left := await kafka.unended(committed, uncommitted, inbox):
+                    await kafka.commit_left(producer, left)
                 return
             log.warning(
                 "Kafka lost the end of a transaction of %s; it is aborted, and its pushes are "

@@ -41,11 +41,13 @@ async def end_orphans(
     started, so that nothing of theirs can be open. A changelog's partition is one task's alone:
     that its committed end is not its end tells. The input does not count as read either, so that
     the task does it anew; every copy that may hold what is aborted is emptied, the task's at once
-    and others when they are restored. Raises Failure where Kafka does not abort it.
+    and others when they are restored. Where the changelogs have their ends and an output has not,
+    the transaction did count: it is committed there as well. Raises Failure where Kafka does not
+    abort it.
     """
     of = {place: task for task in tasks for place in task.changelogs.values()}
     async with reader(clients, isolation="read_uncommitted") as uncommitted:
-        learn(uncommitted, of.keys())
+        learn(uncommitted, [*of.keys(), *outputs(tasks)])
         found = {str(of[tp]): of[tp] for tp in await unended(committed, uncommitted, of.keys())}
         for name, task in found.items():
             log.warning(
@@ -68,6 +70,22 @@ async def end_orphans(
                     f"within {GIVE_UP_SECONDS} s; start the worker again"
                 )
             await asyncio.sleep(0.1)
+        if left := await unended(committed, uncommitted, outputs(tasks)):
+            # It may be open, and another task's: then this changes nothing.
+            for task in tasks:
+                mine = [tp for tp in left if tp in outputs([task])]
+                if mine and str(task) not in found:
+                    await task.transactions.commit_left(mine)
+
+
+def outputs(tasks: Iterable[Task]) -> set[TopicPartition]:
+    """Return where tasks may write to, besides their changelogs."""
+    return {
+        TopicPartition(topic, number)
+        for task in tasks
+        for topic in task.stage.outputs
+        for number in range(task.partitions)
+    }
 
 
 async def _begin_generation(clients: Mapping[str, Any], place: TopicPartition) -> None:

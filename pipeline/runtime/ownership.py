@@ -12,7 +12,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from pipeline.runtime.batches import Batch
-from pipeline.runtime.orphans import end_orphans
+from pipeline.runtime.orphans import end_orphans, outputs
 from pipeline.runtime.position import Position
 from pipeline.runtime.restore import Changelog, learn, reader, restore
 from pipeline.runtime.stage import Stage
@@ -191,7 +191,7 @@ class Ownership:
             TopicPartition(topic, task.partition) for task in tasks for topic in task.stage.inputs
         ]
         async with reader(self._place.clients, self._place.group) as consumer:
-            learn(consumer, [*inputs, *tables])
+            learn(consumer, [*inputs, *tables, *outputs(tasks)])
             await end_orphans(consumer, self._place.clients, tasks)
             if not await restore(consumer, changelogs, current):
                 return False

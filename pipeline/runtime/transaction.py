@@ -22,6 +22,7 @@ from pipeline.runtime.clock import Clock
 from pipeline.runtime.draft import Output
 from pipeline.runtime.steps import Step, reached
 from pipeline.runtime.topic_ids import topic_ids
+from pulseload import kafka
 from pulseload.errors import Failure
 
 TRANSACTION_SECONDS: Final = 20
@@ -156,6 +157,14 @@ class Transactions:
         async with self._bounded():
             await self._send_all(outputs, offsets, partition)
             await self._producer.abort_transaction()
+
+    async def commit_left(self, places: Collection[TopicPartition]) -> None:
+        """End by a commit what was committed under this id and left without an end in `places`.
+
+        See `kafka.commit_left`. Raises as `commit` does.
+        """
+        async with self._bounded():
+            await kafka.commit_left(self._producer, places)
 
     @contextlib.asynccontextmanager
     async def _bounded(self) -> AsyncIterator[None]:

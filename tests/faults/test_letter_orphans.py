@@ -62,3 +62,44 @@ def test_what_kafka_forgot_of_a_replay_is_aborted_and_done_anew(
     again = run(system, "dead-letters", "replay", "--yes")
     assert (again.returncode, again.stderr) == (0, "")
     assert again.stdout == "sent none; left: 21 sent before\n"
+
+
+KILLED = """
+import os
+import signal
+
+from aiokafka import AIOKafkaProducer
+from commands.main import main
+from letters.sender import Sender
+
+async def killed(producer):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+commit = Sender._commit
+
+async def at_the_first(sender):
+    AIOKafkaProducer.commit_transaction = killed
+    await commit(sender)
+
+Sender._commit = at_the_first
+main(["dead-letters", "replay", "--yes"])
+"""
+"""A replay that is killed with its first batch sent and not committed."""
+
+
+def test_what_kafka_forgot_in_the_inbox_alone_is_not_lost_with_the_next_replay(
+    system: System,
+) -> None:
+    values = [b"%d" % number for number in range(20)]
+    known = Sent(b"known", partition=0)
+    system.produce(topics.JOBS_DEAD_LETTER, known, *(Sent(one, partition=1) for one in values))
+    program = FORGETFUL.format(places=[INBOX])
+    assert system.program("forgotten", str(BIN / "python"), "-c", program).wait() == 0
+    assert topics.JOBS_INBOX in held_up(system, topics.JOBS_INBOX)
+    system.produce(topics.JOBS_DEAD_LETTER, Sent(b"new", partition=1))
+    assert system.program("killed", str(BIN / "python"), "-c", KILLED).wait() != 0
+    done = run(system, "dead-letters", "replay", "--yes")
+    assert done.stdout == "sent 1 to jobs.inbox; left: 21 sent before\n"
+    assert not held_up(system, topics.REPLAYED, topics.JOBS_INBOX)
+    counts = Counter(one.value for one in system.read(topics.JOBS_INBOX))
+    assert counts == Counter([b"known", b"new", *values])
