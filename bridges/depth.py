@@ -9,17 +9,17 @@ import threading
 import time
 from typing import Final
 
-from amqp.exceptions import AMQPError
-
 from bridges import queue
 from pulseload import amqp, metrics
-from pulseload.errors import Failure
 from pulseload.settings import Settings
 
 SECONDS: Final = 5.0
 """How often it is asked."""
 
-RETRY_SECONDS: Final = 30.0
+NEVER_SECONDS: Final = 30.0
+"""For how long RabbitMQ counts as silent that has not answered yet."""
+
+RETRY_SECONDS: Final = 10.0
 """How long after a failure it is asked again."""
 
 log = logging.getLogger(__name__)
@@ -36,14 +36,16 @@ class Depth(threading.Thread):
         metrics.QUEUE_SILENT_SECONDS.set_function(self._silent)
 
     def _silent(self) -> float:
-        return time.monotonic() - (self._answered or self._began)
+        if self._answered is None:
+            return NEVER_SECONDS + time.monotonic() - self._began
+        return time.monotonic() - self._answered
 
     def run(self) -> None:
         """Ask, again and again."""
         while True:
             try:
                 self._ask()
-            except (Failure, AMQPError, OSError) as error:
+            except Exception as error:  # noqa: BLE001 - py-amqp raises this and that
                 log.debug("the depth of the queue is not known: %s", error)
             time.sleep(RETRY_SECONDS)
 

@@ -1,6 +1,7 @@
 """What a bridge tells about itself: its metrics and health by HTTP, its status to Kafka."""
 
 import asyncio
+import contextlib
 import logging
 import os
 import socket
@@ -64,7 +65,7 @@ class Watch:
         self._teller = Teller(settings, f"{socket.gethostname()}/{os.getpid()}", "bridge")
         app = web.Application(middlewares=[serving.guarded(settings.pulseload_web_bind)])
         app.add_routes([web.get("/metrics", serving.metrics), web.get("/healthz", self._healthz)])
-        self._runner = web.AppRunner(app, access_log=None)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=CLOSING_SECONDS)
 
     async def __aenter__(self) -> Self:
         settings = self._settings
@@ -83,7 +84,7 @@ class Watch:
 
     async def __aexit__(self, *_: object) -> None:
         self._telling.cancel()
-        await asyncio.wait({self._telling}, timeout=CLOSING_SECONDS)
+        await asyncio.wait({self._telling}, timeout=3 * CLOSING_SECONDS)
         await self._runner.cleanup()
 
     async def _tell(self) -> None:
@@ -94,6 +95,10 @@ class Watch:
                 telling = asyncio.create_task(self._teller.tell(self._progress.state, None))
                 await asyncio.wait({telling}, timeout=status.SECONDS)
         finally:
+            # So that nobody takes it for one that is silent.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(CLOSING_SECONDS):
+                    await self._teller.tell(status.ENDED, None)
             await self._teller.stop()
 
     async def _healthz(self, _: web.Request) -> web.Response:

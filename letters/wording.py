@@ -9,6 +9,11 @@ from pipeline.refusals import one_line
 
 _PIECE: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}:,]|[^\s\[\]{}:,"]+')
 
+SHOWN_CHARACTERS: Final = 262_144
+"""How much of a body is shown to people; `show --json` gives all of it."""
+
+MAX_INDENT: Final = 40
+
 HEADING: Final = f"{'POSITION':<12} {'TIME':<24} {'REASON':<16} {'FROM':<40} JOB"
 
 
@@ -67,20 +72,31 @@ def _body(letter: Letter) -> str:
     if letter.value is None:
         return "(no value)"
     text = _text(letter.value)
-    return _safe(indented(text) if letter.document is not None else text)
+    if letter.document is not None:
+        return _safe(indented(text))
+    return _safe(text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]} …")
 
 
-def indented(text: str) -> str:
-    """Return JSON with a line for each item; numbers, texts and doubled keys stay as they are."""
+def indented(text: str, limit: int = SHOWN_CHARACTERS) -> str:
+    """Return JSON with a line for each item; numbers, texts and doubled keys stay as they are.
+
+    No more than about `limit` characters come, and an ellipsis for the rest.
+    """
     parts: list[str] = []
-    depth = 0
+    depth = length = 0
     before = ""
-    for piece in _PIECE.findall(text):
+    for found in _PIECE.finditer(text):
+        piece = found[0]
+        length += len(piece) + len(parts[-1] if parts else "")
+        if length > limit:
+            return f"{''.join(parts)[:limit]} …"
         if piece in ("}", "]"):
             depth -= 1
         if before and (piece in ("}", "]") or before in ("{", "[", ",")):
             # Nothing stands between the brackets of what is empty.
-            parts.append("" if before + piece in ("{}", "[]") else "\n" + "  " * depth)
+            parts.append(
+                "" if before + piece in ("{}", "[]") else "\n" + "  " * min(depth, MAX_INDENT)
+            )
         parts.append(": " if piece == ":" else piece)
         if piece in ("{", "["):
             depth += 1

@@ -44,4 +44,9 @@ async def look(loaded: Settings, job_id: str, since: int | None) -> Found:
         await log.visit(log.places([pending], numbers if since is None else ()), events.visit)
         all_events = events.all()
         at = Moment(int(time.time() * 1_000), loaded.pending_max_age * 1_000, log.workers)
-        return Found(answer(all_events, at), all_events, inboxes, log.records)
+        found = answer(all_events, at)
+        if since is not None and found.word == "out-of-sight":
+            # What came of it may be older than what was looked at.
+            said = "out of sight: nothing came of it since then; leave the time out to look at all"
+            found = found._replace(sentence=said)
+        return Found(found, all_events, inboxes, log.records)

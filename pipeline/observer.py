@@ -1,7 +1,9 @@
 """Looks at a worker's tasks every few seconds: how far they are behind, whether they get on."""
 
 import asyncio
+import contextlib
 import logging
+import math
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -12,7 +14,7 @@ from aiokafka import TopicPartition
 from pipeline.runtime.ownership import Ownership
 from pipeline.runtime.restore import learn, reader
 from pipeline.runtime.task import Task
-from pulseload import kafka, metrics, status
+from pulseload import kafka, metrics, status, topics
 from pulseload.settings import Settings
 
 STALL_SECONDS: Final = 60.0
@@ -33,15 +35,15 @@ class Progress:
     """
 
     position: int = -1
-    level: float = 0.0
-    """When it was last seen without anything unread."""
+    level: float = -math.inf
+    """When it was last seen without anything unread; never yet: long ago."""
 
     moved: float = 0.0
     """When it was last seen further than before, or without anything unread."""
 
     def see(self, position: int, lag: int, now: float) -> None:
         """Take in where it stands, and how many offsets are left."""
-        if self.position < 0 or not lag:
+        if not lag:
             self.level = now
         if position > self.position or not lag:
             self.moved = now
@@ -87,14 +89,22 @@ class Observer:
         web: Callable[[], str | None],
     ) -> None:
         self._fetched = fetched
-        self.health = Health()
         self.name = name
+        self._stalled: dict[str, float] = {}
+        self._held: dict[TopicPartition, tuple[int, float]] = {}
         self._settings = settings
         self._ownership = ownership
         self._web = web
         self._teller = status.Teller(settings, name, "worker")
         self._progress: dict[tuple[str, str, int], Progress] = {}
         self._answered = time.monotonic()
+        metrics.KAFKA_SILENT_SECONDS.set_function(lambda: self.health.silent)
+
+    @property
+    def health(self) -> Health:
+        """Whether the worker gets on, now. While tasks are handed over they wait, and rightly."""
+        stalled = self._stalled if self.state == "working" else {}
+        return Health(stalled, time.monotonic() - self._answered)
 
     @property
     def state(self) -> str:
@@ -112,10 +122,18 @@ class Observer:
                     self._note({})
                     await asyncio.sleep(1)
         finally:
+            # So that nobody takes it for one that is silent.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(1):
+                    await self._teller.tell(status.ENDED, None)
             await self._teller.stop()
 
     async def _connected(self) -> None:
-        async with reader(kafka.connection(self._settings)) as consumer:
+        clients = kafka.connection(self._settings)
+        async with (
+            reader(clients) as consumer,
+            reader(clients, isolation="read_uncommitted") as uncommitted,
+        ):
             known: set[TopicPartition] = set()
             while True:
                 places = {
@@ -123,13 +141,18 @@ class Observer:
                     for task in self._tasks
                     for topic in task.stage.inputs
                 }
+                # A worker without tasks must know, too, whether Kafka is there.
+                places.add(TopicPartition(topics.STATUS, 0))
                 if places != known:
                     learn(consumer, places)
+                    learn(uncommitted, places)
                     known = places
                 async with asyncio.timeout(ASK_SECONDS):
-                    ends = await consumer.end_offsets(list(places)) if places else {}
+                    every = await uncommitted.end_offsets(list(places))
+                    ends = await consumer.end_offsets(list(places))
                 self._answered = time.monotonic()
                 self._note(ends)
+                self._note_held(ends, every)
                 # Also while Kafka is away the page must know that it is.
                 telling = asyncio.create_task(self._teller.tell(self.state, self._web()))
                 await asyncio.wait({telling}, timeout=status.SECONDS)
@@ -138,6 +161,23 @@ class Observer:
     @property
     def _tasks(self) -> Iterable[Task]:
         return list(self._ownership.tasks.values())
+
+    def _note_held(
+        self, ends: Mapping[TopicPartition, int], every: Mapping[TopicPartition, int]
+    ) -> None:
+        """Note since when the committed end of a partition stands still before its end."""
+        now = time.monotonic()
+        held: dict[TopicPartition, tuple[int, float]] = {}
+        metrics.HELD_SECONDS.clear()
+        for place, end in ends.items():
+            if end >= every[place]:
+                continue
+            at, since = self._held.get(place, (-1, now))
+            held[place] = (end, since if at == end else now)
+            seconds = now - held[place][1]
+            if seconds:
+                metrics.HELD_SECONDS.labels(place.topic, str(place.partition)).set(seconds)
+        self._held = held
 
     def _lag(self, task: Task, topic: str, end: int) -> int:
         position = task.positions.get(topic, 0)
@@ -173,6 +213,8 @@ class Observer:
                     late = now - seen.level
                     if topic in task.read_at:
                         late = min(late, max(0.0, millis - task.read_at[topic]) / 1_000)
+                    # At first nothing is known of it.
+                    late = 0.0 if math.isinf(late) else late
                     stalled[str(task)] = max(stalled.get(str(task), 0.0), now - seen.moved)
                 labels = (stage, topic, str(number))
                 metrics.LAG_MESSAGES.labels(*labels).set(lag)
@@ -186,5 +228,4 @@ class Observer:
             worst = [seconds for task, seconds in stalled.items() if task.startswith(f"{stage}/")]
             metrics.STALLED_SECONDS.labels(stage).set(max(worst, default=0.0))
         self._progress = progress
-        self.health = Health(stalled, now - self._answered)
-        metrics.KAFKA_SILENT_SECONDS.set(self.health.silent)
+        self._stalled = stalled

@@ -52,6 +52,12 @@ LAG_SECONDS: Final = Gauge(
     "For how long the oldest record that a stage has not committed yet has stood there.",
     ["stage", "topic", "partition"],
 )
+HELD_SECONDS: Final = Gauge(
+    "pulseload_held_up_seconds",
+    "For how long a transaction that somebody left open has held up what stands behind it in an "
+    "input topic.",
+    ["topic", "partition"],
+)
 STALLED_SECONDS: Final = Gauge(
     "pulseload_stalled_seconds",
     "For how long a stage has had something to do and committed nothing, at most of all its "
@@ -94,7 +100,7 @@ QUEUE_SILENT_SECONDS: Final = Gauge(
 
 ALL: Final[tuple[MetricWrapperBase, ...]] = (
     *(CONSUMED, SENT, DEAD_LETTERS, SUPPRESSED, EXPIRED, TRANSACTION_SECONDS, TRANSACTION_RECORDS),
-    *(LAG_MESSAGES, LAG_SECONDS, STALLED_SECONDS, WAITING, OLDEST_WAITING),
+    *(LAG_MESSAGES, LAG_SECONDS, HELD_SECONDS, STALLED_SECONDS, WAITING, OLDEST_WAITING),
     *(RESTORED, RESTORE_LEFT, READY, KAFKA_SILENT_SECONDS),
     *(MIRRORED, REDELIVERED, RECONNECTS, QUEUE_MESSAGES, QUEUE_SILENT_SECONDS),
 )

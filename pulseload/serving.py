@@ -63,6 +63,11 @@ def guarded(bind: str) -> Any:
     async def guard(request: web.Request, handler: _Handler) -> web.StreamResponse:
         if bind in LOOPBACK and (request.url.host or "") not in LOOPBACK:
             raise web.HTTPForbidden(text="this page answers to 127.0.0.1 and localhost only\n")
+        if (
+            request.headers.get("Sec-Fetch-Site") == "cross-site"
+            and request.headers.get("Sec-Fetch-Mode") != "navigate"
+        ):
+            raise web.HTTPForbidden(text="another site's page may not ask this one\n")
         try:
             response = await handler(request)
         except web.HTTPException as error:

@@ -19,6 +19,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -35,6 +36,9 @@ SECONDS: Final = 5.0
 
 GONE_SECONDS: Final = 4 * SECONDS
 """After how long without a record a process counts as gone."""
+
+ENDED: Final = "ended"
+"""The state of a process that ended in good order."""
 
 _REQUEST_MS: Final = 5_000
 _STOP_SECONDS: Final = 2.0
@@ -59,6 +63,9 @@ class Status:
         """Return what a record tells, or None where it is none of ours."""
         try:
             told = json.loads(value or b"")
+            samples = {str(name): float(number) for name, number in told["samples"].items()}
+            if not all(map(math.isfinite, samples.values())):
+                return None
             return cls(
                 (key or b"").decode(),
                 at,
@@ -66,9 +73,9 @@ class Status:
                 str(told["state"]),
                 int(told["started"]),
                 told["web"],
-                {str(name): float(number) for name, number in told["samples"].items()},
+                samples,
             )
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except Exception:  # noqa: BLE001 - anybody may have written it
             return None
 
 

@@ -68,7 +68,9 @@ def _allowed(kind: str, schema: Mapping[str, Any]) -> str:
         words += f", each item {allowed(schema['items'])}"
     elif kind == "string":
         words += _CHARACTERS.get(schema.get("pattern", ""), "")
-        if "maxLength" in schema:
+        if schema.get("minLength", 1) > 1:
+            words += f" of {schema['minLength']} to {schema['maxLength']} characters"
+        elif "maxLength" in schema:
             words += f" of at most {schema['maxLength']} characters"
         examples = [text for text in schema.get("examples", ()) if isinstance(text, str)]
         if examples:

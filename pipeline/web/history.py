@@ -41,7 +41,9 @@ class History:
         """When Kafka answered last, by the monotonic clock; None: never yet."""
         self._settings = settings
         self._counters = counters
-        self._past: dict[str, deque[tuple[int, int, tuple[float, ...]]]] = {}
+        # By name and start: several may share a name, one after the other or by mistake.
+        self._past: dict[tuple[str, int], deque[tuple[int, tuple[float, ...]]]] = {}
+        self._newest = (0, 0.0)
 
     async def run(self) -> None:
         """Read on and on, until cancelled. While Kafka is away it shows what was read before."""
@@ -81,35 +83,44 @@ class History:
                         self.take(one)
 
     def take(self, told: Status) -> None:
-        """Take in what a process has told."""
-        if told.name not in self.latest and len(self.latest) == MAX_PROCESSES:
-            eldest = min(self.latest.values(), key=lambda one: one.at)
-            del self.latest[eldest.name], self._past[eldest.name]
+        """Take in what a process has told; what was taken before, or comes too late, is no news."""
+        process = told.name, told.started
+        past = self._past.get(process)
+        if past is not None and told.at <= past[-1][0]:
+            return
+        if past is None:
+            if len(self._past) == MAX_PROCESSES:
+                eldest = min(self._past, key=lambda one: self._past[one][-1][0])
+                del self._past[eldest]
+                self.latest.pop(eldest[0], None)
+            past = self._past[process] = deque(maxlen=_KEPT)
+        past.append((told.at, tuple(total(told.samples, name) for name in self._counters)))
         self.latest[told.name] = told
-        values = tuple(total(told.samples, name) for name in self._counters)
-        past = self._past.setdefault(told.name, deque(maxlen=_KEPT))
-        past.append((told.at, told.started, values))
+        if told.at > self._newest[0]:
+            self._newest = told.at, time.monotonic()
+
+    def now(self) -> int:
+        """Return the time (ms since 1970) by the broker's clock, which has stamped the records."""
+        at, seen = self._newest
+        return int(at + (time.monotonic() - seen) * 1_000) if at else int(time.time() * 1_000)
 
     def rates(self, counter: str, now: int, steps: int = 60) -> Series:
         """Return per step of the last hour what a counter grew per second, of all processes.
 
-        A counter begins at 0 with its process; what came before a process's first record within
-        the hour is not counted.
+        A counter begins at 0 with its process; of one that began before the hour, what came before
+        its first record within the hour is not counted.
         """
         index = self._counters.index(counter)
         length = LENGTH_SECONDS * 1_000 // steps
         start = now - LENGTH_SECONDS * 1_000
         grown = [0.0] * steps
-        for past in self._past.values():
-            before: tuple[int, float] | None = None
-            for at, started, values in past:
-                value = values[index]
-                if before is not None:
-                    more = value - before[1] if before[0] == started else value
-                    step = (at - start) // length
-                    if 0 <= step < steps:
-                        grown[step] += max(0.0, more)
-                before = started, value
+        for (_, started), past in self._past.items():
+            before = 0.0 if started >= start else past[0][1][index]
+            for at, values in past:
+                step = (at - start) // length
+                if 0 <= step < steps:
+                    grown[step] += max(0.0, values[index] - before)
+                before = values[index]
         return [
             (start + (step + 1) * length, more / (length / 1_000))
             for step, more in enumerate(grown)

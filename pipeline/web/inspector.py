@@ -3,6 +3,7 @@
 import asyncio
 import json
 import threading
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, closing, suppress
 from datetime import UTC, datetime
@@ -13,6 +14,7 @@ from aiohttp.web import Request, StreamResponse
 from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 
+from letters.wording import indented
 from lookup.exchange import received
 from lookup.messages import Message, wanted
 from pulseload import kafka
@@ -30,6 +32,12 @@ SHOWN_BYTES: Final = 16_384
 
 BEAT_SECONDS: Final = 5.0
 """How often a line goes out to see whether anybody still reads."""
+
+WRITE_SECONDS: Final = 10.0
+"""How long a reader may take for what was written."""
+
+NAME_MAX_BYTES: Final = 255
+"""AMQP's own bound of exchanges and routing keys."""
 
 _QUIET: Final = ": still here\n\n"
 
@@ -55,8 +63,10 @@ class Inspector:
     async def events(self, request: Request) -> StreamResponse:
         """Send messages as they come, until the reader goes."""
         topic = request.query.get("topic", "")
-        exchange = request.query.get("exchange", "").strip()[:255]
-        key = request.query.get("key", "").strip()[:255] or "#"
+        exchange = request.query.get("exchange", "").strip()
+        key = request.query.get("key", "").strip() or "#"
+        if max(len(exchange.encode()), len(key.encode())) > NAME_MAX_BYTES:
+            raise web.HTTPBadRequest(text=f"no name is longer than {NAME_MAX_BYTES} bytes\n")
         match = [part for part in [request.query.get("match", "").strip()[:500]] if part]
         if bool(topic) == bool(exchange) or (topic and topic not in self._topics):
             raise web.HTTPBadRequest(text="name an exchange, or one of pulseload's topics\n")
@@ -82,8 +92,8 @@ class Inspector:
             yield {"said": f"listening to {topic}"}
             while True:
                 polled = await consumer.getmany(timeout_ms=int(BEAT_SECONDS * 1_000))
-                if not polled:
-                    yield None
+                # Also where nothing of what came is wanted: the reader may have gone.
+                yield None
                 for place, records in polled.items():
                     for record in records:
                         body = record.value or b""
@@ -130,10 +140,10 @@ class Inspector:
                 if missed:
                     yield {"said": f"{missed} more came too fast to be shown"}
                     missed = 0
+                yield None
                 try:
                     one = await asyncio.wait_for(came.get(), BEAT_SECONDS)
                 except TimeoutError:
-                    yield None
                     continue
                 if isinstance(one, Failure):
                     raise one
@@ -168,6 +178,8 @@ def _read_exchange(
                     )
     except Failure as failure:
         hand(failure)
+    except Exception as error:  # noqa: BLE001 - else the reader would wait for ever
+        hand(Failure(f"RabbitMQ cannot be read: {type(error).__name__}: {error}"))
 
 
 async def _sent(request: Request, source: AsyncIterator[dict[str, Any] | None]) -> StreamResponse:
@@ -180,24 +192,33 @@ async def _sent(request: Request, source: AsyncIterator[dict[str, Any] | None]) 
     )
     await response.prepare(request)
     # A reader that goes ends this at the next line.
-    with suppress(ConnectionResetError):
+    with suppress(ConnectionResetError, TimeoutError):
         try:
             async with aclosing(source) as messages:  # type: ignore[type-var]
+                beat = 0.0
                 async for message in messages:
+                    if message is None:
+                        if time.monotonic() - beat < BEAT_SECONDS / 2:
+                            continue
+                        beat = time.monotonic()
                     line = _QUIET if message is None else f"data: {json.dumps(message)}\n\n"
-                    await response.write(line.encode())
+                    if request.transport is None or request.transport.is_closing():
+                        return response
+                    async with asyncio.timeout(WRITE_SECONDS):
+                        await response.write(line.encode())
         except Failure as failure:
             await response.write(f"event: failure\ndata: {json.dumps(str(failure))}\n\n".encode())
     return response
 
 
 def shown(body: bytes) -> str:
-    """Return a body for people: JSON indented, and no more than `SHOWN_BYTES`."""
+    """Return a body for people: JSON indented, and no more than about `SHOWN_BYTES`."""
     try:
-        text = json.dumps(json.loads(body.decode()), indent=2, ensure_ascii=False)
+        json.loads(body.decode())
     except (ValueError, RecursionError):
-        text = body.decode(errors="backslashreplace")
-    return text if len(text) <= SHOWN_BYTES else f"{text[:SHOWN_BYTES]} …"
+        text = body[: SHOWN_BYTES + 1].decode(errors="backslashreplace")
+        return text if len(text) <= SHOWN_BYTES else f"{text[:SHOWN_BYTES]} …"
+    return indented(body.decode(), SHOWN_BYTES)
 
 
 def _moment(seconds: float) -> str:

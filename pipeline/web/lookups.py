@@ -5,10 +5,11 @@ They answer as the commands do, from Kafka alone: whichever worker is asked says
 
 import asyncio
 import hmac
+import secrets
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import aclosing
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 from aiohttp import web
 from aiohttp.web import Request, Response
@@ -19,6 +20,7 @@ from letters.replay import Tally, Wanted, rehearse, replay
 from letters.wording import page as letter_page
 from lookup import job as jobs
 from lookup import pending, push
+from lookup.depth import Sample, sample
 from pulseload import topics
 from pulseload.errors import Failure
 from pulseload.settings import Settings
@@ -27,6 +29,12 @@ LOOK_SECONDS: Final = 60
 """How long one look may take; what it has not found by then the commands find."""
 
 LOOKS_AT_ONCE: Final = 2
+
+MAX_ASKED: Final = 8
+"""How many may look or wait for their turn."""
+
+KEPT_RESULTS: Final = 20
+"""How many replays' results are kept to be shown."""
 
 LISTED: Final = 50
 """How many rows a list shows."""
@@ -45,6 +53,14 @@ class Render(Protocol):
         ...
 
 
+class _Done(NamedTuple):
+    """What a replay has sent, and why it ended early, if it did."""
+
+    topic: str
+    said: str
+    early: str
+
+
 class Lookups:
     """These views; `render` makes their pages."""
 
@@ -52,6 +68,8 @@ class Lookups:
         self._settings = settings
         self._render = render
         self._turns = asyncio.Semaphore(LOOKS_AT_ONCE)
+        self._asked = 0
+        self._done: dict[str, _Done] = {}
 
     def routes(self) -> list[web.AbstractRouteDef]:
         """Return the addresses of these views."""
@@ -63,6 +81,7 @@ class Lookups:
             web.get("/letter", self._guarded(self.letter)),
             web.get("/replay", self._guarded(self.rehearse)),
             web.post("/replay", self._guarded(self.replay)),
+            web.get("/replayed/{name}", self.replayed),
         ]
 
     def _guarded(
@@ -89,22 +108,38 @@ class Lookups:
             async with asyncio.timeout(LOOK_SECONDS):
                 return await look()
 
-        async with self._turns:
-            return await asyncio.to_thread(lambda: asyncio.run(bounded()))
+        if self._asked >= MAX_ASKED:
+            raise Failure(f"{MAX_ASKED} are looking already; try again in a moment")
+        self._asked += 1
+        try:
+            async with self._turns:
+                return await asyncio.to_thread(lambda: asyncio.run(bounded()))
+        finally:
+            self._asked -= 1
 
     async def job(self, request: Request) -> Response:
         """Tell where a job is."""
         job_id, since = _text(request, "id"), _since(request, "1d")
-        found = None
+        found = queue = None
         if job_id:
             found = await self._apart(lambda: jobs.look(self._settings, job_id, since))
+        if found is not None and not found.events:
+            queue = await self._apart(self._queue)
         return self._render(
             "job.html",
+            queue=queue,
             job_id=job_id,
             found=found,
             period=request.query.get("since", "1d"),
             periods=PERIODS,
         )
+
+    async def _queue(self) -> Sample | str:
+        """Return what RabbitMQ tells of Pulse's queue, or why it does not."""
+        try:
+            return sample(self._settings)
+        except Failure as failure:
+            return str(failure)
 
     async def push(self, request: Request) -> Response:
         """Tell what is known of a push."""
@@ -167,16 +202,16 @@ class Lookups:
         if position is None:
             raise web.HTTPNotFound
 
-        async def look() -> Letter:
+        async def look() -> tuple[Letter, str]:
             async with opened(self._settings, topic) as consumer:
                 place = await at(consumer, topic, [position])
                 async with aclosing(letters(consumer, place, Selection())) as listed:
                     async for one in listed:
-                        return one
+                        return one, letter_page(one)
             raise Failure(f"{topic} holds nothing at {position} any more")
 
-        found = await self._apart(look)
-        return self._render("letter.html", letter=found, shown=letter_page(found))
+        found, shown = await self._apart(look)
+        return self._render("letter.html", letter=found, shown=shown)
 
     async def rehearse(self, request: Request) -> Response:
         """Say what a replay would send, and ask for the token."""
@@ -192,23 +227,37 @@ class Lookups:
             wanted = _wanted(request)
             tally = await self._apart(lambda: rehearse(self._settings, wanted, lambda *_: None))
             return self._replay_page(request, tally, refused=True)
-        tally = Tally()
-        await self._apart(lambda: replay(self._settings, _wanted(request), tally))
-        return self._replay_page(request, tally, done=True)
+        tally, early = Tally(), ""
+        try:
+            await self._apart(lambda: replay(self._settings, _wanted(request), tally))
+        except TimeoutError:
+            early = f"It took longer than {LOOK_SECONDS} s"
+        except Failure as failure:
+            early = str(failure)
+        name = secrets.token_hex(8)
+        self._done[name] = _Done(_topic(request), tally.said("sent"), early)
+        while len(self._done) > KEPT_RESULTS:
+            del self._done[next(iter(self._done))]
+        # A reload of what follows sends nothing.
+        raise web.HTTPSeeOther(f"/replayed/{name}")
 
-    def _replay_page(
-        self, request: Request, tally: Tally, *, refused: bool = False, done: bool = False
-    ) -> Response:
+    async def replayed(self, request: Request) -> Response:
+        """Say what a replay has sent."""
+        done = self._done.get(request.match_info["name"])
+        if done is None:
+            raise web.HTTPNotFound
+        return self._render("replayed.html", done=done)
+
+    def _replay_page(self, request: Request, tally: Tally, *, refused: bool = False) -> Response:
         return self._render(
             "replay.html",
             status=403 if refused else 200,
             topic=_topic(request),
             query=request.query_string,
-            said=tally.said("sent" if done else "would send"),
+            said=tally.said("would send"),
             any=bool(tally.sent),
             locked=self._settings.pulseload_web_token is None,
             refused=refused,
-            done=done,
         )
 
 
@@ -235,7 +284,9 @@ def _selection(request: Request) -> Selection:
 
 
 def _wanted(request: Request) -> Wanted:
-    position = Position.read(_text(request, "position"))
-    if position is not None:
+    if text := _text(request, "position"):
+        position = Position.read(text)
+        if position is None:
+            raise web.HTTPBadRequest(text="no such position; they look like 2/17\n")
         return Wanted(_topic(request), [position], Selection())
     return Wanted(_topic(request), [], _selection(request))

@@ -74,8 +74,8 @@ def overview(
     """
     every = sorted(told, key=lambda one: (one.kind, one.name))
     limit = now - int((status.GONE_SECONDS + silent) * 1_000)
-    live = [one for one in every if one.at >= limit and one.state != "ended"]
-    gone = [one for one in every if one.at < limit]
+    live = [one for one in every if one.at >= limit and one.state != status.ENDED]
+    gone = [one for one in every if one.at < limit and one.state != status.ENDED]
     workers = [one for one in live if one.kind == "worker"]
     lags = [_lag(stage, workers, partitions) for stage in stages]
     problems: list[str] = []
@@ -95,6 +95,12 @@ def overview(
         left = one.samples.get("pulseload_restore_rows_left", 0)
         if left:
             notes.append(f"Worker {one.name} is restoring its tables: {left:,.0f} rows left")
+        for labels, seconds in labelled(one.samples, "pulseload_held_up_seconds"):
+            if seconds > STALL_SECONDS:
+                problems.append(
+                    f"A transaction that somebody left open has held up {labels['topic']}/"
+                    f"{labels['partition']} for {span(seconds)}: nothing behind it can be read"
+                )
         for labels, seconds in labelled(one.samples, "pulseload_stalled_seconds"):
             if seconds > STALL_SECONDS:
                 problems.append(

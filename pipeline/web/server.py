@@ -4,12 +4,15 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from aiohttp import web
 from faust.web.drivers.aiohttp import Web
 
 from pulseload import serving
+
+SHUTDOWN_SECONDS: Final = 1.0
+"""How long a view has to end when the worker does."""
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +38,10 @@ class Page(Web):  # type: ignore[misc]
         beside: Callable[[], Awaitable[None]],
     ) -> None:
         super().__init__(app)
+        # Who looks at the inspector has no end of his own.
+        self._runner = web.AppRunner(
+            self.web_app, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS
+        )
         self._routes = routes
         self._beside = beside
 

@@ -103,7 +103,7 @@ class Views:
 
     async def status(self, _: web.Request) -> web.Response:
         """Show the front page."""
-        now = int(time.time() * 1_000)
+        now = self._history.now()
         seen = overview(
             self._history.latest.values(),
             now,

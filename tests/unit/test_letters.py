@@ -14,7 +14,7 @@ from letters import letter as letter_module
 from letters.letter import Letter, Position, Selection, marked
 from letters.reading import Span, behind
 from letters.replay import Tally
-from letters.wording import indented, line, page, summary, whole
+from letters.wording import SHOWN_CHARACTERS, indented, line, page, summary, whole
 from pulseload.headers import Header
 from pulseload.topics import (
     INPUT_MAX_BYTES,
@@ -232,3 +232,11 @@ def test_a_tally_in_words() -> None:
     assert Tally().said("sent") == "sent none"
     tally = Tally(Counter({"jobs.inbox": 1_500}), Counter({"sent before": 2, "no value": 1}))
     assert tally.said("sent") == "sent 1,500 to jobs.inbox; left: 1 no value, 2 sent before"
+
+
+def test_a_hostile_body_is_shown_in_bounds() -> None:
+    deep = "[" * 900 + "1" + ",1" * 50_000 + "]" * 900
+    shown = indented(deep)
+    assert len(shown) < 3 * SHOWN_CHARACTERS
+    assert shown.endswith(" …")
+    assert indented('{"a":[1,2]}') == '{\n  "a": [\n    1,\n    2\n  ]\n}'

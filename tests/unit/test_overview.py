@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 from typing import Any
 
 import pytest
@@ -52,6 +53,13 @@ def test_all_is_well() -> None:
         (
             [worker(**{LATE.format("join", 1): 300.0, LAG.format("join", 1): 1_234.0}), bridge()],
             "join is 5 min behind, 1,234 messages",
+        ),
+        (
+            [
+                worker(**{'pulseload_held_up_seconds{topic="jobs.inbox",partition="1"}': 75.0}),
+                bridge(),
+            ],
+            "has held up jobs.inbox/1 for 75 s",
         ),
         (
             [worker(**{'pulseload_stalled_seconds{stage="join"}': 75.0}), bridge()],
@@ -142,11 +150,13 @@ def test_rates_follow_counters_through_a_restart() -> None:
 
     tell(10, 1, 100)  # What came before is not of this hour.
     tell(50, 1, 160)
-    tell(70, 2, 30)  # Another process under the same name: it began at 0.
+    tell(50, 1, 160)  # Read again after Kafka was away.
+    tell(70, NOW - 3_535_000, 30)  # Another process under the same name: it began at 0.
     rates = [value for _, value in history.rates("c_total", NOW)]
     assert rates[0] == pytest.approx(1.0)
     assert rates[1] == pytest.approx(0.5)
     assert sum(rates[2:]) == 0
+    assert history.now() >= NOW - 3_530_000
 
 
 def test_samples_are_summed_by_name() -> None:
@@ -164,7 +174,12 @@ def test_a_plot_says_in_words_what_it_shows() -> None:
 
 @pytest.mark.parametrize(
     "value",
-    [None, b"", b"[]", b"{}", b'{"kind":1}', b"\xff", json.dumps({"samples": []}).encode()],
+    [
+        *(None, b"", b"[]", b"{}", b'{"kind":1}', b"\xff", json.dumps({"samples": []}).encode()),
+        b'{"kind":"w","state":"s","started":Infinity,"web":null,"samples":{}}',
+        b'{"kind":"w","state":"s","started":1,"web":null,"samples":{"a":NaN}}',
+        b"[" * 100_000,
+    ],
 )
 def test_what_is_no_status_is_passed_over(value: Any) -> None:
     assert Status.read(b"x", value, NOW) is None
@@ -172,6 +187,8 @@ def test_what_is_no_status_is_passed_over(value: Any) -> None:
 
 def test_a_task_is_stalled_only_with_something_to_do() -> None:
     seen = Progress()
+    seen.see(10, 7, now=50.0)
+    assert seen.level == -math.inf
     seen.see(10, 0, now=100.0)
     seen.see(10, 0, now=500.0)
     assert (seen.level, seen.moved) == (500.0, 500.0)
