@@ -20,7 +20,9 @@ TOPIC = "jobs.joined"
 BATCH_RECORDS = 200
 
 # json, since jsonb refuses some texts that jobs may hold, such as \u0000.
+# Locked, as PostgreSQL fails where two make the same table at the same moment.
 TABLES = """
+SELECT pg_advisory_xact_lock(hashtext('load_postgresql'));
 CREATE TABLE IF NOT EXISTS jobs (
     task_id text PRIMARY KEY,
     project text NOT NULL,

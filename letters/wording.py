@@ -87,16 +87,20 @@ def indented(text: str, limit: int = SHOWN_CHARACTERS) -> str:
     before = ""
     for found in _PIECE.finditer(text):
         piece = found[0]
-        length += len(piece) + len(parts[-1] if parts else "")
-        if length > limit:
-            return f"{''.join(parts)[:limit]} …"
         if piece in ("}", "]"):
             depth -= 1
-        if before and (piece in ("}", "]") or before in ("{", "[", ",")):
-            # Nothing stands between the brackets of what is empty.
-            parts.append(
-                "" if before + piece in ("{}", "[]") else "\n" + "  " * min(depth, MAX_INDENT)
-            )
+        apart = ""
+        # Nothing stands between the brackets of what is empty.
+        if (
+            before + piece not in ("{}", "[]")
+            and before
+            and (piece in ("}", "]") or before in ("{", "[", ","))
+        ):
+            apart = "\n" + "  " * min(depth, MAX_INDENT)
+        length += len(apart) + len(piece)
+        if length > limit:
+            return f"{''.join(parts)} …"
+        parts.append(apart)
         parts.append(": " if piece == ":" else piece)
         if piece in ("{", "["):
             depth += 1

@@ -1,4 +1,4 @@
-"""Whether a record keeps what is promised of its topic."""
+"""What is promised of the topics, as tests compare it with records."""
 
 import json
 from collections.abc import Sequence
@@ -11,6 +11,16 @@ from pulseload.headers import PULSE_PREFIX, Header
 
 BY_NAME = {one.name: one for one in CONTRACTS}
 DOCUMENT = asyncapi.document()
+
+
+def event(stage: str, what: str, ce_id: str) -> list[Header]:
+    """Return the headers of CloudEvents on what a stage has written."""
+    return [
+        ("ce_id", ce_id.encode()),
+        ("ce_source", f"/pulseload/{stage}".encode()),
+        ("ce_type", f"pulseload.{what}".encode()),
+        ("ce_specversion", b"1.0"),
+    ]
 
 
 def held(topic: str, given: Sequence[Header], value: bytes | None) -> None:

@@ -6,6 +6,8 @@ import shutil
 import signal
 import urllib.request
 
+import pytest
+
 from local import ports
 from pipeline import joining
 from pulseload import topics
@@ -99,6 +101,7 @@ def test_a_stage_that_no_worker_works_on(system: System) -> None:
         )
 
 
+@pytest.mark.faults
 def test_a_frozen_worker_holds_up_its_group(system: System) -> None:
     one = ready(system.worker("one", PULSELOAD_SESSION_TIMEOUT="60"))
     with watching(system) as prometheus:
@@ -118,6 +121,7 @@ def test_a_frozen_worker_holds_up_its_group(system: System) -> None:
         prometheus.wait_until_over("PulseloadStageLate")
 
 
+@pytest.mark.faults
 def test_kafka_is_killed_and_the_queue_grows(system: System) -> None:
     bridge, worker = started(system), ready(system.worker())
     with watching(system) as prometheus:
@@ -147,6 +151,7 @@ def test_the_bridge_is_killed_and_the_queue_grows(system: System) -> None:
         system.read("pulse.guest.jobs", count=9_000)
 
 
+@pytest.mark.faults
 def test_rabbitmq_is_killed(system: System) -> None:
     started(system)
     with watching(system) as prometheus:
@@ -157,6 +162,7 @@ def test_rabbitmq_is_killed(system: System) -> None:
         prometheus.wait_until_over("PulseloadRabbitMQSilent")
 
 
+@pytest.mark.faults
 def test_jobs_that_are_invalid_and_pushes_that_never_come(system: System) -> None:
     ready(system.worker(PENDING_MAX_AGE="25s"))
     with watching(system) as prometheus:

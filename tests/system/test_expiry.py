@@ -11,6 +11,7 @@ from pipeline.pending import Waiting
 from pulseload import headers, topics
 from pulseload.headers import JOB_ID
 from pulseload.partitions import partition_of
+from tests.contracts import event
 from tests.examples import REVISION, TASK_ID, body, job, push, task_id
 from tests.faults.load import waiting
 from tests.system.harness import Sent, System, eventually, kill_after
@@ -45,6 +46,7 @@ def test_a_job_leaves_as_it_came_and_its_time_runs_on_through_a_restart(system: 
         **dict(carried),
         headers.EXPIRED_REASON: b"push-unknown",
         joining.EXPIRED_PUSH: KEY,
+        **dict(event("join", "job.expired", f"{TASK_ID}@{PARTITION}-{valid.offset}")),
     }
     system.produce(topics.PUSHES_INBOX, body(push()))
     system.read(topics.changelog("pulseload", joining.PUSHES), count=1)

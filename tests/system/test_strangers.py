@@ -1,7 +1,6 @@
 """Records that no bridge and no stage wrote: into inner topics, with odd headers, very large."""
 
 import asyncio
-from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -12,6 +11,7 @@ from aiokafka.errors import MessageSizeTooLargeError
 from local.reader import Read
 from pipeline import dead_letters, joining
 from pulseload import headers, topics
+from tests.contracts import event
 from tests.examples import body, job, push, task_id
 from tests.system.harness import Sent
 from tests.system.judging import MARK, Judge, judged_job, nested
@@ -86,6 +86,7 @@ HEADERS = {
     "large": [("pulse.first", b"1"), ("pulse.large", b"x" * 700_000), ("pulse.last", b"1")],
     "none": [("pulse.none", NOTHING), ("pulse.", b"1"), ("", b"")],
     "ours": [("pulseload.error.reason", b"mine"), ("pulseload.job.id", b"mine"), ("pulse", b"")],
+    "events": [(f"ce_{name}", b"mine") for name in ("id", "source", "type", "specversion", "time")],
 }
 
 
@@ -100,24 +101,21 @@ def test_headers_are_carried_as_they_are_and_within_bounds(
     )
     expected = dict(headers.carried([(MARK, fine.record.headers[MARK]), *given]))
     (joined,) = judge.joined(fine)
-    assert without_event(joined.headers) == expected
+    place = f"{task_id(number)}@{joined.partition}-{fine.only.offset}"
+    assert joined.headers == {**expected, **dict(event("join", "job.joined", place))}
     assert fine.only.headers == {
         **expected,
         headers.JOB_ID: task_id(number).encode(),
         headers.JOB_STATE: b"completed",
         headers.JOB_RESULT: b"success",
     }
-    own = without_event(bad.only.headers)
-    carried = {name: value for name, value in own.items() if "error" not in name}
-    assert carried == {**expected, MARK: bad.record.headers[MARK]}
+    letter = {name: value for name, value in bad.only.headers.items() if "error" not in name}
+    carried = {**expected, MARK: bad.record.headers[MARK]}
+    place = f"{topics.JOBS_INBOX}@{bad.record.partition}-{bad.record.offset}"
+    assert letter == {**carried, **dict(event("validate", "job.refused", place))}
     assert bad.only.header(headers.ERROR_REASON) == dead_letters.NOT_JSON
     assert len(carried) <= headers.MAX_HEADERS
     assert sum(len(name) + len(value) for name, value in carried.items()) <= 8_192
-
-
-def without_event(given: Mapping[str, bytes]) -> dict[str, bytes]:
-    """Return headers without those that make a CloudEvent of a record."""
-    return {name: value for name, value in given.items() if not name.startswith("ce_")}
 
 
 def commits(count: int, length: int, first: int = 0, last: int = 10_000) -> list[dict[str, str]]:

@@ -20,7 +20,7 @@ from pulseload.headers import (
     SUPPRESSED_REASON,
     Header,
 )
-from tests import examples
+from tests import contracts, examples
 from tests.examples import OTHER_REVISION, REVISION, DictRows, Message, body, task_id
 
 PARTITION, PARTITIONS = 2, 4
@@ -144,12 +144,7 @@ def push(offset: int = 0, key: bytes | None = KEY, **fields: Any) -> Message:
 def event(what: str, number: int, offset: int | None = None) -> list[Header]:
     """Return the headers of the event that a job was joined, expired or suppressed."""
     at = number if offset is None else offset
-    return [
-        ("ce_id", f"{task_id(number)}@{PARTITION}-{at}".encode()),
-        ("ce_source", b"/pulseload/join"),
-        ("ce_type", f"pulseload.job.{what}".encode()),
-        ("ce_specversion", b"1.0"),
-    ]
+    return contracts.event("join", f"job.{what}", f"{task_id(number)}@{PARTITION}-{at}")
 
 
 def ids(*numbers: int) -> list[str]:
