@@ -105,6 +105,8 @@ def test_it_says_when_kafka_is_away_and_health_follows(system: System) -> None:
             eventually(lambda: unhealthy(worker, where), "unhealthy, or ended", 120)
         finally:
             system.kafka.start()
+        if worker.running:
+            seen.until("() => !document.body.innerText.includes('Kafka has not answered')")
 
 
 def unhealthy(worker: Service, where: str) -> bool:

@@ -163,6 +163,23 @@ def inspecting(system: System) -> list[str]:
     return [one["name"] for one in queues if "/inspect-" in one["name"]]
 
 
+def test_a_worker_ends_in_good_order_whoever_watches(system: System) -> None:
+    worker = system.worker()
+    with browser(address(worker), silent=False) as seen:
+        seen.visit("/inspect?topic=jobs.inbox")
+        seen.wait_for("listening to")
+        assert worker.terminate() == 0
+
+
+def test_a_position_that_is_none_sends_nothing(system: System) -> None:
+    where = address(system.worker(PULSELOAD_WEB_TOKEN=TOKEN))
+    system.produce(topics.JOBS_INBOX, b"no json")
+    system.read(topics.JOBS_DEAD_LETTER, count=1)
+    path = f"{where}/replay?topic=jobs.dead-letter&position=2/x"
+    assert get(path, data=f"token={TOKEN}".encode())[0] == 400
+    assert len(system.read(topics.JOBS_INBOX)) == 1
+
+
 def test_what_cannot_be_watched_is_refused(system: System) -> None:
     where = address(system.worker())
     assert get(f"{where}/inspect/events")[0] == 400
