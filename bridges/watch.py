@@ -95,10 +95,11 @@ class Watch:
                 telling = asyncio.create_task(self._teller.tell(self._progress.state, None))
                 await asyncio.wait({telling}, timeout=status.SECONDS)
         finally:
-            # So that nobody takes it for one that is silent.
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(CLOSING_SECONDS):
-                    await self._teller.tell(status.ENDED, None)
+            # So that nobody takes it for one that is silent; unless nobody has heard of it.
+            if self._teller.heard:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(CLOSING_SECONDS):
+                        await self._teller.tell(status.ENDED, None)
             await self._teller.stop()
 
     async def _healthz(self, _: web.Request) -> web.Response:

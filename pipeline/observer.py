@@ -122,10 +122,11 @@ class Observer:
                     self._note({})
                     await asyncio.sleep(1)
         finally:
-            # So that nobody takes it for one that is silent.
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(1):
-                    await self._teller.tell(status.ENDED, None)
+            # So that nobody takes it for one that is silent; unless nobody has heard of it.
+            if self._teller.heard:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(1):
+                        await self._teller.tell(status.ENDED, None)
             await self._teller.stop()
 
     async def _connected(self) -> None:

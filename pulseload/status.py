@@ -88,6 +88,8 @@ class Teller:
         self._kind = kind
         self._started = int(time.time() * 1_000)
         self._producer: AIOKafkaProducer | None = None
+        self.heard = False
+        """Whether Kafka has any record of it."""
 
     async def tell(self, state: str, web: str | None) -> bool:
         """Write one record; returns whether Kafka has it."""
@@ -111,6 +113,7 @@ class Teller:
             log.debug("not told: %s", error)
             await self.stop()
             return False
+        self.heard = True
         return True
 
     async def stop(self) -> None:

@@ -152,7 +152,8 @@ def test_rabbitmq_is_cut_off_while_kafka_confirms(
     # It is in Kafka now, and the confirmation on its way for as long again.
     system.read(TOPIC, count=1)
     to_pulse.cut()
-    assert to_pulse.cuts == 1
+    # The bridge's connection, and the one that asks how deep the queue is.
+    assert to_pulse.cuts >= 1
     to_kafka.restore()
     bridge.wait_for("trying again")
     to_pulse.restore()
@@ -168,7 +169,8 @@ def test_rabbitmq_is_cut_off_for_some_seconds(system: System, to_pulse: Proxy) -
     bridge = started(system)
     with Load(system.pulse) as load:
         to_pulse.cut()
-        assert to_pulse.cuts == 1
+        # The bridge's connection, and the one that asks how deep the queue is.
+        assert to_pulse.cuts >= 1
         bridge.wait_for("nothing listens at .* \\(trying again", times=2)
         to_pulse.restore()
         bridge.wait_for("taking messages", times=2)
