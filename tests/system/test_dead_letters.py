@@ -210,10 +210,13 @@ def test_of_two_replays_at_once_one_ends(system: System) -> None:
     values = put_aside(system, 20_000)
     first = replaying(system, "first")
     system.read(topics.JOBS_INBOX, count=1)
+    # It must not be through before the other has begun.
+    first.freeze()
     second = replaying(system, "second")
+    assert second.wait() == 0
+    first.resume()
     assert first.wait() == 1
     assert "another replay has begun, and this one ends: run one at a time" in first.log
-    assert second.wait() == 0
     assert [one.value for one in inbox(system)] == values
 
 

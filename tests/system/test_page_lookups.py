@@ -165,6 +165,7 @@ def inspecting(system: System) -> list[str]:
 
 def test_a_worker_ends_in_good_order_whoever_watches(system: System) -> None:
     worker = system.worker()
+    worker.wait_for("ready; working")
     with browser(address(worker), silent=False) as seen:
         seen.visit("/inspect?topic=jobs.inbox")
         seen.wait_for("listening to")
