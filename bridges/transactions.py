@@ -3,8 +3,8 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Coroutine
-from typing import Any, Final
+from collections.abc import AsyncIterator
+from typing import Final
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, ProducerFenced
@@ -50,20 +50,3 @@ async def transaction(
     except (KafkaError, TimeoutError) as error:
         why = str(error) or type(error).__name__
         raise Lost(f"Kafka has not confirmed {what} ({why})") from error
-
-
-async def finished(work: Coroutine[Any, Any, None]) -> None:
-    """Do a piece of work that has a moment to end by itself when its caller is cancelled.
-
-    Left open, a transaction would hold up readers until Kafka ends it.
-    """
-    task = asyncio.ensure_future(work)
-    try:
-        await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait({task}, timeout=GRACE)
-        task.cancel()
-        await asyncio.wait({task})
-        if not task.cancelled():
-            task.exception()
-        raise

@@ -2,8 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Coroutine
-from typing import Any, Final
+from typing import Final
 
 import click
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -14,6 +13,7 @@ from pipeline.runtime.restore import learn, reader
 from pipeline.runtime.transaction import GIVE_UP_SECONDS, Fenced, Transactions
 from pulseload import kafka
 from pulseload.errors import Failure
+from pulseload.finishing import finished
 from pulseload.settings import Settings
 from pulseload.topics import JOBS_INBOX, PUSHES_INBOX, REPLAYED
 
@@ -66,7 +66,7 @@ class Sender:
     async def flush(self) -> None:
         """Send what was added. Raises Failure where that is not confirmed."""
         if self._batch:
-            await _finished(self._commit())
+            await finished(self._commit(), GRACE)
 
     async def _commit(self) -> None:
         gone = self.outdated[:BATCH_RECORDS]
@@ -120,17 +120,3 @@ class Sender:
                         await asyncio.sleep(0.1)
             if left := await kafka.unended(consumer, uncommitted, inbox):
                 await self._transactions.commit_left(left)
-
-
-async def _finished(work: Coroutine[Any, Any, None]) -> None:
-    """Do some work to its end, also where this is cancelled meanwhile."""
-    task = asyncio.ensure_future(work)
-    try:
-        await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait({task}, timeout=GRACE)
-        task.cancel()
-        await asyncio.wait({task})
-        if not task.cancelled():
-            task.exception()
-        raise

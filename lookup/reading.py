@@ -3,7 +3,7 @@
 import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
-from typing import Any, Final
+from typing import Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
@@ -11,6 +11,7 @@ from aiokafka.errors import GroupCoordinatorNotAvailableError, NotCoordinatorFor
 
 from pipeline.runtime import unpacking
 from pipeline.runtime.records import Record
+from pipeline.runtime.restore import learn, reader
 from pulseload import kafka
 from pulseload.errors import Failure
 from pulseload.progress import Progress
@@ -144,32 +145,14 @@ async def standing(settings: Settings, topics: Collection[str]) -> AsyncIterator
             for topic in wanted
             for number in range(topic.partitions)
         ]
-        async with _consumer(kafka.connection(settings)) as consumer:
-            # All at once, or it would learn of one topic after the other, with a pause for each.
-            consumer.assign(places)
-            consumer.pause(*places)
+        clients = kafka.connection(settings)
+        async with reader(
+            clients, fetch_bytes=PARTITION_BYTES, whole_bytes=FETCH_BYTES
+        ) as consumer:
+            learn(consumer, places)
             begins = await consumer.beginning_offsets(places)
             ends = await consumer.end_offsets(places)
             yield Standing(consumer, begins, ends, committed, workers)
-
-
-@contextlib.asynccontextmanager
-async def _consumer(clients: Mapping[str, Any]) -> AsyncIterator[AIOKafkaConsumer]:
-    consumer = AIOKafkaConsumer(
-        **clients,
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-        isolation_level="read_committed",
-        fetch_max_bytes=FETCH_BYTES,
-        max_partition_fetch_bytes=PARTITION_BYTES,
-        # A fetch that waits for records would hold up every question about offsets.
-        fetch_max_wait_ms=10,
-    )
-    try:
-        await consumer.start()
-        yield consumer
-    finally:
-        await consumer.stop()
 
 
 async def _group(client: AIOKafkaAdminClient, group: str) -> tuple[dict[TopicPartition, int], int]:

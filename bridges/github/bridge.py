@@ -18,12 +18,13 @@ from aiokafka.errors import KafkaError
 from bridges.github import answers
 from bridges.github.client import Client
 from bridges.sessions import Sessions, end_when_asked
-from bridges.transactions import TRANSACTION_SECONDS, Lost, finished, transaction
+from bridges.transactions import GRACE, TRANSACTION_SECONDS, Lost, transaction
 from pipeline import bodies, github, pushes
 from pipeline.github import Announced, Commit
 from pipeline.refusals import Refusal
 from pulseload import headers, kafka
 from pulseload.errors import Failure
+from pulseload.finishing import finished
 from pulseload.headers import Header
 from pulseload.repositories import Repositories
 from pulseload.settings import Settings
@@ -150,7 +151,7 @@ class Bridge:
         )
         found = [one for written in several for one in written]
         offsets = {place: part[-1].offset + 1 for place, part in batch.items()}
-        await finished(self._commit(producer, found, offsets))
+        await finished(self._commit(producer, found, offsets), GRACE)
         log.info("%s messages, %s pushes told in full", len(records), len(found))
 
     async def _commit(

@@ -10,9 +10,10 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from bridges.pushlog.records import Record
-from bridges.transactions import TRANSACTION_SECONDS, Lost, finished, transaction
+from bridges.transactions import GRACE, TRANSACTION_SECONDS, Lost, transaction
 from pulseload import kafka
 from pulseload.errors import Failure
+from pulseload.finishing import finished
 from pulseload.repositories import Repository, plain
 from pulseload.settings import Settings
 from pulseload.topics import INPUT_MAX_BYTES, PUSHES_INBOX, PUSHLOG_CURSORS
@@ -74,7 +75,7 @@ class Ledger:
         When this returns they are committed. Raises Lost, or Fenced where another bridge runs.
         """
         async with self._alone:
-            await finished(self._commit(repository, records, cursor))
+            await finished(self._commit(repository, records, cursor), GRACE)
 
     async def _commit(self, repository: Repository, records: Iterable[Record], cursor: int) -> None:
         producer = self._producer

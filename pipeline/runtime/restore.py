@@ -36,13 +36,14 @@ async def reader(
     isolation: str = "read_committed",
     fetch_bytes: int = FETCH_BYTES,
     wait_ms: int = 10,
+    whole_bytes: int = 50 * 1_048_576,
 ) -> AsyncIterator[AIOKafkaConsumer]:
     """Give a started consumer that reads records of what it is assigned, the committed ones.
 
     With a group it can also be asked what that group has committed; it never joins it. Where
     `isolation` is `read_uncommitted`, open transactions count too, also for the ends it tells.
-    `fetch_bytes` is about how much it fetches of a partition at a time, `wait_ms` how long a fetch
-    waits for records.
+    `fetch_bytes` is about how much it fetches of a partition at a time, `whole_bytes` of all
+    together, `wait_ms` how long a fetch waits for records.
     """
     consumer = AIOKafkaConsumer(
         **clients,
@@ -51,6 +52,7 @@ async def reader(
         auto_offset_reset="earliest",
         isolation_level=isolation,
         max_partition_fetch_bytes=fetch_bytes,
+        fetch_max_bytes=whole_bytes,
         # Kafka answers a connection's requests in turn: a fetch that waits for records would
         # hold up every question about offsets.
         fetch_max_wait_ms=wait_ms,

@@ -11,12 +11,13 @@ from typing import Any, Final
 
 from aiohttp import web
 from aiohttp.web import Request, StreamResponse
-from aiokafka import AIOKafkaConsumer
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from letters.wording import indented
 from lookup.exchange import received
 from lookup.messages import Message, wanted
+from pipeline.runtime.restore import reader
 from pulseload import kafka
 from pulseload.errors import Failure
 from pulseload.settings import Settings
@@ -32,6 +33,9 @@ SHOWN_BYTES: Final = 16_384
 
 BEAT_SECONDS: Final = 5.0
 """How often a line goes out to see whether anybody still reads."""
+
+WAIT_MS: Final = 500
+"""How long Kafka may hold a fetch back for records."""
 
 WRITE_SECONDS: Final = 10.0
 """How long a reader may take for what was written."""
@@ -80,35 +84,30 @@ class Inspector:
             self._watching -= 1
 
     async def _topic(self, topic: str, match: list[str]) -> AsyncIterator[dict[str, Any] | None]:
-        consumer = AIOKafkaConsumer(
-            topic,
-            **kafka.connection(self._settings),
-            enable_auto_commit=False,
-            auto_offset_reset="latest",
-            isolation_level="read_committed",
-        )
+        places = [
+            TopicPartition(topic, number) for number in range(self._settings.pulseload_partitions)
+        ]
         try:
-            await consumer.start()
-            yield {"said": f"listening to {topic}"}
-            while True:
-                polled = await consumer.getmany(timeout_ms=int(BEAT_SECONDS * 1_000))
-                # Also where nothing of what came is wanted: the reader may have gone.
-                yield None
-                for place, records in polled.items():
-                    for record in records:
-                        body = record.value or b""
-                        if all(text.encode() in body + (record.key or b"") for text in match):
-                            yield {
-                                "time": _moment(record.timestamp / 1_000),
-                                "key": (record.key or b"").decode(errors="replace"),
-                                "place": f"{place.topic}/{place.partition}/{record.offset}",
-                                "body": shown(body),
-                            }
+            async with reader(kafka.connection(self._settings), wait_ms=WAIT_MS) as consumer:
+                consumer.assign(places)
+                await consumer.seek_to_end(*places)
+                yield {"said": f"listening to {topic}"}
+                while True:
+                    polled = await consumer.getmany(timeout_ms=int(BEAT_SECONDS * 1_000))
+                    # Also where nothing of what came is wanted: the reader may have gone.
+                    yield None
+                    for place, records in polled.items():
+                        for record in records:
+                            body = record.value or b""
+                            if all(text.encode() in body + (record.key or b"") for text in match):
+                                yield {
+                                    "time": _moment(record.timestamp / 1_000),
+                                    "key": (record.key or b"").decode(errors="replace"),
+                                    "place": f"{place.topic}/{place.partition}/{record.offset}",
+                                    "body": shown(body),
+                                }
         except (KafkaError, OSError) as error:
             raise Failure(f"Kafka does not answer: {error or type(error).__name__}") from error
-        finally:
-            with suppress(KafkaError, OSError):
-                await consumer.stop()
 
     async def _exchange(
         self, exchange: str, key: str, match: list[str]
