@@ -137,8 +137,9 @@ def _headers(delivery: Delivery) -> list[Header]:
         found.append((headers.CC, copies))
     for name in headers.TRACE:
         text = table.get(name)
-        if isinstance(text, str) and len(text.encode(errors="replace")) <= headers.TRACE_MAX_BYTES:
-            found.append((name, text.encode(errors="replace")))
+        value = text.encode(errors="replace") if isinstance(text, str) else None
+        if value is not None and len(value) <= headers.TRACE_MAX_BYTES:
+            found.append((name, value))
     return found
 
 

@@ -1,7 +1,6 @@
 """What a bridge tells about itself: its metrics and health by HTTP, its status to Kafka."""
 
 import asyncio
-import contextlib
 import logging
 import os
 import socket
@@ -14,10 +13,8 @@ from pulseload import serving, status
 from pulseload.settings import Settings
 from pulseload.status import Teller
 
-STALL_SECONDS: Final = 60.0
-"""For how long a bridge may have something to do and finish nothing, and count as healthy."""
-
 CLOSING_SECONDS: Final = 0.5
+"""How long each last word may take when the bridge ends."""
 
 
 log = logging.getLogger(__name__)
@@ -43,14 +40,14 @@ class Progress:
     def problems(self) -> list[str]:
         """What has gone on for too long, in words."""
         waited = time.monotonic() - self._since
-        if self._what is None or waited < STALL_SECONDS:
+        if self._what is None or waited < status.STALL_SECONDS:
             return []
         return [f"{self._what}, for {waited:.0f} s"]
 
     @property
     def state(self) -> str:
         """What it is at, in words."""
-        return self._what or "working"
+        return self._what or status.WORKING
 
 
 class Watch:
@@ -92,15 +89,9 @@ class Watch:
             while True:
                 # One that cannot even connect has ended by then.
                 await asyncio.sleep(status.SECONDS)
-                telling = asyncio.create_task(self._teller.tell(self._progress.state, None))
-                await asyncio.wait({telling}, timeout=status.SECONDS)
+                await self._teller.tell(self._progress.state, None)
         finally:
-            # So that nobody takes it for one that is silent; unless nobody has heard of it.
-            if self._teller.heard:
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(CLOSING_SECONDS):
-                        await self._teller.tell(status.ENDED, None)
-            await self._teller.stop()
+            await self._teller.end(CLOSING_SECONDS)
 
     async def _healthz(self, _: web.Request) -> web.Response:
         return serving.verdict(self._progress.problems)

@@ -10,7 +10,7 @@ import click
 
 from commands.arguments import PositionType, Since
 from letters.letter import Letter, Position, Selection
-from letters.reading import at, behind, letters, opened, spans
+from letters.reading import listed, one
 from letters.replay import Tally, Wanted, rehearse, replay
 from letters.wording import HEADING, line, page, summary, whole
 from pulseload import settings
@@ -94,7 +94,7 @@ def group(name: str, topics: Sequence[str], about: str, reason: str) -> click.Gr
     @topic
     @as_json
     def show(position: Position, topic: str, as_json: bool) -> None:
-        letter = asyncio.run(_show(topic, position))
+        letter = asyncio.run(one(settings.load(), topic, position))
         click.echo(json.dumps(whole(letter), indent=2) if as_json else page(letter))
 
     @commands.command(
@@ -138,27 +138,20 @@ def group(name: str, topics: Sequence[str], about: str, reason: str) -> click.Gr
 async def _list(
     topic: str, selection: Selection, limit: int | None, after: Position | None, as_json: bool
 ) -> None:
-    async with opened(settings.load(), topic) as consumer:
-        there = await spans(consumer, topic, selection.since)
-        if not as_json:
-            click.echo(HEADING)
-        left = limit
-        async with aclosing(
-            letters(consumer, behind(there, after) if after else there, selection)
-        ) as found:
-            async for letter in found:
-                click.echo(json.dumps(summary(letter)) if as_json else line(letter))
-                left = left - 1 if left else None
-                if left == 0:
-                    click.echo(f"there may be more: --after {letter.position}", err=True)
-                    return
-
-
-async def _show(topic: str, position: Position) -> Letter:
-    async with opened(settings.load(), topic) as consumer:
-        place = await at(consumer, topic, [position])
-        (letter,) = [one async for one in letters(consumer, place, Selection())]
-        return letter
+    left, headed = limit, as_json
+    async with aclosing(listed(settings.load(), topic, selection, after)) as found:
+        async for letter in found:
+            if not headed:
+                click.echo(HEADING)
+                headed = True
+            click.echo(json.dumps(summary(letter)) if as_json else line(letter))
+            left = left - 1 if left else None
+            if left == 0:
+                click.echo(f"there may be more: --after {letter.position}", err=True)
+                return
+    # Also where there is none; not where Kafka fails.
+    if not headed:
+        click.echo(HEADING)
 
 
 def _say(letter: Letter, why: str | None) -> None:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from typing import Final, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -112,6 +112,30 @@ async def letters(
             letter = Letter.of(record)
             if selection.takes(letter):
                 yield letter
+
+
+async def listed(
+    settings: Settings, topic: str, selection: Selection, after: Position | None
+) -> AsyncGenerator[Letter, None]:
+    """Yield the letters of a topic that are meant, behind a position if one is given.
+
+    Raises Failure where the topic is missing or Kafka does not answer.
+    """
+    async with opened(settings, topic) as consumer:
+        found = await spans(consumer, topic, selection.since)
+        async with aclosing(
+            letters(consumer, behind(found, after) if after else found, selection)
+        ) as meant:
+            async for letter in meant:
+                yield letter
+
+
+async def one(settings: Settings, topic: str, position: Position) -> Letter:
+    """Return the letter at a position. Raises Failure where there is none."""
+    async with opened(settings, topic) as consumer:
+        found = await at(consumer, topic, [position])
+        (letter,) = [letter async for letter in letters(consumer, found, Selection())]
+        return letter
 
 
 async def records(consumer: AIOKafkaConsumer, span: Span) -> AsyncGenerator[ConsumerRecord, None]:

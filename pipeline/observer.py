@@ -1,7 +1,6 @@
 """Looks at a worker's tasks every few seconds: how far they are behind, whether they get on."""
 
 import asyncio
-import contextlib
 import logging
 import math
 import time
@@ -17,12 +16,11 @@ from pipeline.runtime.task import Task
 from pulseload import kafka, metrics, status, topics
 from pulseload.settings import Settings
 
-STALL_SECONDS: Final = 60.0
-"""For how long a task may have something to do and commit nothing, and count as healthy: longer
-than any transaction may take."""
-
 ASK_SECONDS: Final = 10.0
 """How long Kafka has to tell where the topics end."""
+
+CLOSING_SECONDS: Final = 1.0
+"""How long the last word may take when the worker ends."""
 
 log = logging.getLogger(__name__)
 
@@ -66,9 +64,9 @@ class Health:
         wrong = [
             f"{task} has had something to do for {seconds:.0f} s and committed nothing"
             for task, seconds in self.stalled.items()
-            if seconds > STALL_SECONDS
+            if seconds > status.STALL_SECONDS
         ]
-        if self.silent > STALL_SECONDS:
+        if self.silent > status.STALL_SECONDS:
             wrong.append(f"Kafka has not answered for {self.silent:.0f} s")
         return wrong
 
@@ -99,12 +97,18 @@ class Observer:
         self._progress: dict[tuple[str, str, int], Progress] = {}
         self._answered = time.monotonic()
         metrics.KAFKA_SILENT_SECONDS.set_function(lambda: self.health.silent)
+        metrics.READY.set_function(lambda: float(self.ready))
 
     @property
     def health(self) -> Health:
         """Whether the worker gets on, now. While tasks are handed over they wait, and rightly."""
-        stalled = self._stalled if self.state == "working" else {}
+        stalled = self._stalled if self.ready else {}
         return Health(stalled, time.monotonic() - self._answered)
+
+    @property
+    def ready(self) -> bool:
+        """Whether all tables are restored and the worker works."""
+        return self.state == status.WORKING
 
     @property
     def state(self) -> str:
@@ -122,12 +126,7 @@ class Observer:
                     self._note({})
                     await asyncio.sleep(1)
         finally:
-            # So that nobody takes it for one that is silent; unless nobody has heard of it.
-            if self._teller.heard:
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(1):
-                        await self._teller.tell(status.ENDED, None)
-            await self._teller.stop()
+            await self._teller.end(CLOSING_SECONDS)
 
     async def _connected(self) -> None:
         clients = kafka.connection(self._settings)
@@ -154,9 +153,7 @@ class Observer:
                 self._answered = time.monotonic()
                 self._note(ends)
                 self._note_held(ends, every)
-                # Also while Kafka is away the page must know that it is.
-                telling = asyncio.create_task(self._teller.tell(self.state, self._web()))
-                await asyncio.wait({telling}, timeout=status.SECONDS)
+                await self._teller.tell(self.state, self._web())
                 await asyncio.sleep(status.SECONDS)
 
     @property
@@ -192,12 +189,13 @@ class Observer:
     def _note(self, ends: Mapping[TopicPartition, int]) -> None:
         """Set all gauges from what the tasks are and where Kafka says that the topics end."""
         now, millis = time.monotonic(), time.time() * 1_000
-        for gauge in (metrics.LAG_MESSAGES, metrics.LAG_SECONDS):
+        for gauge in (
+            *(metrics.LAG_MESSAGES, metrics.LAG_SECONDS, metrics.STALLED_SECONDS),
+            *(metrics.WAITING, metrics.OLDEST_WAITING),
+        ):
             gauge.clear()
-        metrics.STALLED_SECONDS.clear()
-        metrics.WAITING.clear()
-        metrics.OLDEST_WAITING.clear()
         stalled: dict[str, float] = {}
+        stage_stalled: dict[str, float] = {}
         progress: dict[tuple[str, str, int], Progress] = {}
         for task in self._tasks:
             stage, number = task.stage.name, task.partition
@@ -225,8 +223,8 @@ class Observer:
                 waited = 0.0 if since is None or not total else max(0.0, millis - since) / 1_000
                 metrics.WAITING.labels(str(number)).set(total)
                 metrics.OLDEST_WAITING.labels(str(number)).set(waited)
-        for stage in {task.stage.name for task in self._tasks}:
-            worst = [seconds for task, seconds in stalled.items() if task.startswith(f"{stage}/")]
-            metrics.STALLED_SECONDS.labels(stage).set(max(worst, default=0.0))
+            stage_stalled[stage] = max(stage_stalled.get(stage, 0.0), stalled.get(str(task), 0.0))
+        for stage, seconds in stage_stalled.items():
+            metrics.STALLED_SECONDS.labels(stage).set(seconds)
         self._progress = progress
         self._stalled = stalled

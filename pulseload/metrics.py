@@ -4,7 +4,6 @@ Units are base units. A counter's name ends with `_total`. Those of a library, a
 itself (`process_*`, `python_*`), come beside them.
 """
 
-from collections.abc import Iterable
 from typing import Final
 
 from prometheus_client import Counter, Gauge, Histogram
@@ -106,13 +105,13 @@ ALL: Final[tuple[MetricWrapperBase, ...]] = (
 )
 
 
-def samples(metrics: Iterable[MetricWrapperBase] = ALL) -> dict[str, float]:
-    """Return what the metrics show now, by name and labels as Prometheus writes them.
+def samples() -> dict[str, float]:
+    """Return what all metrics show now, by name and labels as Prometheus writes them.
 
     Buckets of histograms, and when something was made, are left out.
     """
     found = {}
-    for metric in metrics:
+    for metric in ALL:
         for family in metric.collect():
             for sample in family.samples:
                 if sample.name.endswith(("_bucket", "_created")):

@@ -37,8 +37,15 @@ SECONDS: Final = 5.0
 GONE_SECONDS: Final = 4 * SECONDS
 """After how long without a record a process counts as gone."""
 
+WORKING: Final = "working"
+"""The state of a process that is at work."""
+
 ENDED: Final = "ended"
 """The state of a process that ended in good order."""
+
+STALL_SECONDS: Final = 60.0
+"""For how long a process may have something to do and finish nothing, and count as healthy: longer
+than any transaction may take."""
 
 _REQUEST_MS: Final = 5_000
 _STOP_SECONDS: Final = 2.0
@@ -88,11 +95,10 @@ class Teller:
         self._kind = kind
         self._started = int(time.time() * 1_000)
         self._producer: AIOKafkaProducer | None = None
-        self.heard = False
-        """Whether Kafka has any record of it."""
+        self._heard = False
 
-    async def tell(self, state: str, web: str | None) -> bool:
-        """Write one record; returns whether Kafka has it."""
+    async def tell(self, state: str, web: str | None) -> None:
+        """Write one record, within `SECONDS`."""
         told: dict[str, Any] = {
             "kind": self._kind,
             "version": pulseload.__version__,
@@ -102,22 +108,33 @@ class Teller:
             "samples": metrics.samples(),
         }
         try:
-            if self._producer is None:
-                self._producer = AIOKafkaProducer(
-                    **kafka.connection(self._settings), request_timeout_ms=_REQUEST_MS
-                )
-                await self._producer.start()
-            value = json.dumps(told, separators=(",", ":")).encode()
-            await self._producer.send_and_wait(topics.STATUS, value, key=self._name.encode())
+            async with asyncio.timeout(SECONDS):
+                if self._producer is None:
+                    self._producer = AIOKafkaProducer(
+                        **kafka.connection(self._settings), request_timeout_ms=_REQUEST_MS
+                    )
+                    await self._producer.start()
+                value = json.dumps(told, separators=(",", ":")).encode()
+                await self._producer.send_and_wait(topics.STATUS, value, key=self._name.encode())
         except Exception as error:  # noqa: BLE001 - whatever it is, the work goes on
             log.debug("not told: %s", error)
-            await self.stop()
-            return False
-        self.heard = True
-        return True
+            await self._stop()
+        else:
+            self._heard = True
 
-    async def stop(self) -> None:
-        """Let go of Kafka; the next record connects again."""
+    async def end(self, within: float) -> None:
+        """Tell that the process ends, so that nobody takes it for one that is silent, and stop.
+
+        One that was never heard of ends without a word.
+        """
+        if self._heard:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(within):
+                    await self.tell(ENDED, None)
+        await self._stop()
+
+    async def _stop(self) -> None:
+        # The next record connects again.
         producer, self._producer = self._producer, None
         if producer is not None:
             with contextlib.suppress(Exception):

@@ -73,7 +73,7 @@ async def end_orphans(
         if left := await unended(committed, uncommitted, outputs(tasks)):
             # It may be open, and another task's: then this changes nothing.
             for task in tasks:
-                mine = [tp for tp in left if tp in outputs([task])]
+                mine = outputs([task]).intersection(left)
                 if mine and str(task) not in found:
                     await task.transactions.commit_left(mine)
 

@@ -19,7 +19,7 @@ from pipeline.runtime.stage import Stage
 from pipeline.runtime.store import Store
 from pipeline.runtime.task import Task
 from pipeline.runtime.transaction import Fenced, Transactions
-from pulseload import metrics
+from pulseload import status
 from pulseload.errors import Failure
 
 log = logging.getLogger(__name__)
@@ -73,7 +73,6 @@ class Ownership:
         """End the epoch: drop what is queued, finish the transactions in hand."""
         self.epoch += 1
         self.state = "taking over partitions"
-        metrics.READY.set(0)
         await asyncio.gather(*(task.pause() for task in self.tasks.values()))
 
     def give_up(self) -> None:
@@ -117,8 +116,7 @@ class Ownership:
                 opened = []
             if epoch == self.epoch:
                 self._assigned = epoch
-                self.state = "working"
-                metrics.READY.set(1)
+                self.state = status.WORKING
                 for task in self.tasks.values():
                     task.resume()
                 log.info("ready; working on %s", ", ".join(map(str, self.tasks.values())) or "none")

@@ -15,7 +15,7 @@ from aiohttp import web
 from aiohttp.web import Request, Response
 
 from letters.letter import Letter, Position, Selection
-from letters.reading import at, behind, letters, opened, spans
+from letters.reading import listed, one
 from letters.replay import Tally, Wanted, rehearse, replay
 from letters.wording import page as letter_page
 from lookup import job as jobs
@@ -174,14 +174,11 @@ class Lookups:
 
         async def look() -> list[Letter]:
             found: list[Letter] = []
-            async with opened(self._settings, topic) as consumer:
-                there = await spans(consumer, topic, selection.since)
-                there = behind(there, after) if after else there
-                async with aclosing(letters(consumer, there, selection)) as listed:
-                    async for one in listed:
-                        found.append(one)
-                        if len(found) > LISTED:
-                            break
+            async with aclosing(listed(self._settings, topic, selection, after)) as letters:
+                async for letter in letters:
+                    found.append(letter)
+                    if len(found) > LISTED:
+                        break
             return found
 
         found = await self._apart(look)
@@ -203,12 +200,8 @@ class Lookups:
             raise web.HTTPNotFound
 
         async def look() -> tuple[Letter, str]:
-            async with opened(self._settings, topic) as consumer:
-                place = await at(consumer, topic, [position])
-                async with aclosing(letters(consumer, place, Selection())) as listed:
-                    async for one in listed:
-                        return one, letter_page(one)
-            raise Failure(f"{topic} holds nothing at {position} any more")
+            letter = await one(self._settings, topic, position)
+            return letter, letter_page(letter)
 
         found, shown = await self._apart(look)
         return self._render("letter.html", letter=found, shown=shown)

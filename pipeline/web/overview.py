@@ -12,8 +12,6 @@ from pulseload.status import Status
 LATE_SECONDS: Final = 60.0
 """How far behind a stage may be until the page calls it late."""
 
-STALL_SECONDS: Final = 60.0
-
 _SAMPLE: Final = re.compile(r"(?P<name>[a-z_]+)\{(?P<labels>.*)\}")
 _LABEL: Final = re.compile(r'(\w+)="([^"]*)"')
 
@@ -96,13 +94,13 @@ def overview(
         if left:
             notes.append(f"Worker {one.name} is restoring its tables: {left:,.0f} rows left")
         for labels, seconds in labelled(one.samples, "pulseload_held_up_seconds"):
-            if seconds > STALL_SECONDS:
+            if seconds > status.STALL_SECONDS:
                 problems.append(
                     f"A transaction that somebody left open has held up {labels['topic']}/"
                     f"{labels['partition']} for {span(seconds)}: nothing behind it can be read"
                 )
         for labels, seconds in labelled(one.samples, "pulseload_stalled_seconds"):
-            if seconds > STALL_SECONDS:
+            if seconds > status.STALL_SECONDS:
                 problems.append(
                     f"Worker {one.name} has committed nothing in {labels['stage']} for "
                     f"{span(seconds)}, though there is something to do"
@@ -129,7 +127,7 @@ def overview(
     ]
     return Overview(
         problems,
-        any(one.state != "working" for one in live),
+        any(one.state != status.WORKING for one in live),
         notes,
         lags,
         int(sum(total(one.samples, "pulseload_jobs_waiting") for one in workers)),
@@ -186,7 +184,7 @@ def _lag(stage: str, workers: Iterable[Status], partitions: int) -> StageLag:
 
 
 def _between(workers: Iterable[Status]) -> bool:
-    return any(one.state != "working" for one in workers)
+    return any(one.state != status.WORKING for one in workers)
 
 
 def _queue(bridges: Iterable[Status]) -> int | None:

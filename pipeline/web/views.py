@@ -17,7 +17,7 @@ from pipeline.web.inspector import Inspector
 from pipeline.web.lookups import Lookups
 from pipeline.web.overview import overview, span
 from pipeline.web.plots import figure, plot
-from pulseload import metrics, serving
+from pulseload import serving
 from pulseload.settings import STAGES, Settings
 
 MIRRORED: Final = "pulseload_messages_mirrored_total"
@@ -140,9 +140,8 @@ class Views:
 
     async def readyz(self, _: web.Request) -> web.Response:
         """Answer 200 once all tables are restored, 503 before."""
-        ready = bool(metrics.samples([metrics.READY])["pulseload_ready"])
         state = self._observer.state
-        return serving.verdict([] if ready else [state], state)
+        return serving.verdict([] if self._observer.ready else [state], state)
 
     async def static(self, request: web.Request) -> web.Response:
         """Send a file of the page's own."""
